@@ -1,0 +1,13 @@
+//! How prompts are written down.
+//!
+//! * [`content`]: a version's content as JSON: what the stores keep, what the bundle carries and
+//!   what the commit hash is computed over. One definition, so the three cannot drift apart.
+//! * [`markdown`]: one prompt as a Markdown file with optional YAML front matter.
+//! * [`bundle`]: any number of prompts with their whole history as one JSON file
+//!   (`docs/bundle.schema.json`).
+//!
+//! All of it is pure: text in, nouns out, and back.
+
+pub mod bundle;
+pub mod content;
+pub mod markdown;

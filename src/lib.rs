@@ -1,0 +1,5 @@
+//! An edge-cached prompt delivery proxy.
+
+pub mod model;
+pub mod clock;
+pub mod origins;

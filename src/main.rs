@@ -1,0 +1,3 @@
+//! The `prompt-edge` binary.
+
+fn main() {}

@@ -1,0 +1,24 @@
+//! A project: the tenant that owns prompts and keys.
+
+use uuid::Uuid;
+
+use crate::model::ids::ProjectId;
+use crate::model::timestamp::Timestamp;
+
+/// A tenant. Its name is unique in a store and is what the command line takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Project {
+    /// Integer id.
+    pub id: ProjectId,
+    /// Printed as `project_id` in answers.
+    pub uuid: Uuid,
+    /// Unique name.
+    pub name: String,
+    /// The plan's name: `free`, `pro` or `enterprise`.
+    pub plan: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// The plans a project can be on, as PromptOT sells them.
+pub const PLANS: [&str; 3] = ["free", "pro", "enterprise"];

@@ -1,0 +1,100 @@
+//! Why an origin gave no answer, and what a caller is told then.
+
+use std::time::Duration;
+
+use crate::model::OriginName;
+use crate::model::Refusal;
+use crate::origins::RETRY_AFTER;
+
+/// The cause beneath an [`Error`]; its text goes to the log only.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why an origin gave no answer.
+///
+/// Variants say whose fault it is, because that decides what the caller is told. A prompt that
+/// does not exist is not an error: origins return `Ok(None)`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// More is being asked than it can take; nothing was done.
+    #[error("{origin} has too many questions waiting")]
+    Busy {
+        /// Which one.
+        origin: OriginName,
+    },
+
+    /// What it holds is not what its own rules allow. Asking again gives the same.
+    #[error("{origin} holds something that is not {expected}")]
+    Malformed {
+        /// Which one.
+        origin: OriginName,
+        /// What was expected there.
+        expected: &'static str,
+        /// What was wrong with it.
+        source: BoxError,
+    },
+
+    /// It did not answer in the time it had.
+    #[error("{origin} did not answer within {waited:?}")]
+    TimedOut {
+        /// Which one.
+        origin: OriginName,
+        /// How long it had.
+        waited: Duration,
+    },
+
+    /// It could not be asked, or broke off before the answer was whole.
+    #[error("{origin} cannot be reached")]
+    Unreachable {
+        /// Which one.
+        origin: OriginName,
+        /// What happened.
+        source: BoxError,
+    },
+}
+
+/// What a caller is told.
+impl From<&Error> for Refusal {
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Busy { .. } => Self::Overloaded { retry_after: RETRY_AFTER },
+            Error::Malformed { .. } => Self::OriginBroken,
+            Error::TimedOut { .. } => Self::OriginTimedOut { retry_after: RETRY_AFTER },
+            Error::Unreachable { .. } => Self::OriginUnreachable { retry_after: RETRY_AFTER },
+        }
+    }
+}
+
+/// Why a write was not done. Nothing of it was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// There is no such thing to write to.
+    #[error("there is no {noun} `{name}`")]
+    Missing {
+        /// What there is none of.
+        noun: &'static str,
+        /// As it was asked for.
+        name: String,
+    },
+
+    /// A rollback found no earlier publication.
+    #[error("`{prompt}` has no earlier publication in `{environment}` to go back to")]
+    NothingBefore {
+        /// The prompt, as it was asked for.
+        prompt: String,
+        /// The environment's name.
+        environment: String,
+    },
+
+    /// The store itself failed.
+    #[error(transparent)]
+    Store(#[from] Error),
+
+    /// The name is in use.
+    #[error("there is a {noun} `{name}` already")]
+    Taken {
+        /// What there is one of.
+        noun: &'static str,
+        /// As it was asked for.
+        name: String,
+    },
+}

@@ -1,0 +1,241 @@
+//! Where prompts live.
+//!
+//! Two ports. [`Origin`] is what delivery needs of any place prompts come from: read an edition,
+//! read the list, say what changed. [`Store`] adds what only our own databases do: hold projects,
+//! keys and versions, and change them. The folders beside this file implement them; `app` alone
+//! builds one, and every one passes the same contract suite (`tests/integration/contract`).
+//!
+//! # What every implementer owes
+//!
+//! 1. Absence is an answer (`None`), only failure is an error.
+//! 2. An answer is one consistent state: never half of a publish.
+//! 3. A write that returned `Ok` survives the death of the process.
+//! 4. Every write shows up in [`Origin::changes`], after it can be read and never before.
+//! 5. No method blocks an async worker; a dropped future leaves nothing half written.
+
+pub mod error;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::model::{
+    ApiKey, Edition, Environment, EnvironmentId, Grant, Imported, KeyDigest, KeyId, Listed,
+    OriginName, Overview, Portable, Project, ProjectId, PromptId, PromptName, Scope, Slug, Tenant,
+    Timestamp,
+};
+
+pub use error::{Error, WriteError};
+
+/// An answer that is on its way. Boxed: a port is called through `dyn`, and the IO behind it
+/// costs a thousand times the allocation.
+pub type Pending<'a, T, E = Error> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
+
+/// Any place prompts come from.
+pub trait Origin: Send + Sync + 'static {
+    /// Its name in logs, metrics and `Cache-Status`.
+    fn name(&self) -> &OriginName;
+
+    /// The version of `prompt` that the tenant's environment serves, or `None` if there is no such
+    /// prompt or nothing of it is published there.
+    fn edition<'a>(
+        &'a self,
+        tenant: Tenant,
+        prompt: &'a PromptName,
+    ) -> Pending<'a, Option<Edition>>;
+
+    /// Every prompt the tenant's environment serves, sorted by slug.
+    fn listing(&self, tenant: Tenant) -> Pending<'_, Vec<Listed>>;
+
+    /// Waits until something changed after `cursor` and says what. `Cursor::START` is answered at
+    /// once with no changes and the present cursor: what came before is nobody's concern.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future loses nothing: ask again with the same cursor.
+    fn changes(&self, cursor: Cursor) -> Pending<'_, Changes>;
+}
+
+/// A place in an origin's sequence of changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor(pub i64);
+
+impl Cursor {
+    /// Before anything is known.
+    pub const START: Self = Self(-1);
+}
+
+/// What changed since a [`Cursor`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// In the order in which they happened.
+    pub changes: Vec<Change>,
+    /// Where to ask from next.
+    pub cursor: Cursor,
+}
+
+/// One thing that is no longer what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// More changed than the origin can name: forget everything.
+    Everything,
+    /// A key was made, revoked or given another expiry.
+    Key(KeyDigest),
+    /// A project or one of its environments: plan, name, default variables.
+    Project(ProjectId),
+    /// A prompt was made, changed, published, rolled back or deleted. Both of its names are given,
+    /// since callers may have asked by either.
+    Prompt {
+        /// Whose it is.
+        project: ProjectId,
+        /// Its UUID.
+        id: PromptId,
+        /// Its slug.
+        slug: Slug,
+    },
+}
+
+/// A database of our own: everything an [`Origin`] is, and the only place things are written.
+pub trait Store: Origin {
+    /// Everything the key with this digest stands for, whatever its standing; `None` if unknown.
+    fn grant(&self, digest: KeyDigest) -> Pending<'_, Option<Grant>>;
+
+    /// Makes a project with its environments `live` and `dev`. `WriteError::Taken` if the name is.
+    fn create_project(&self, new: NewProject) -> Pending<'_, Project, WriteError>;
+
+    /// Every project, sorted by name.
+    fn projects(&self) -> Pending<'_, Vec<Project>>;
+
+    /// The environments of a project, in the order in which they were made.
+    fn environments(&self, project: ProjectId) -> Pending<'_, Vec<Environment>>;
+
+    /// Replaces an environment's default variables. `WriteError::Missing` if there is none such.
+    fn set_defaults(
+        &self,
+        environment: EnvironmentId,
+        defaults: Map<String, Value>,
+    ) -> Pending<'_, (), WriteError>;
+
+    /// Records a key. `WriteError::Missing` if the project has no such environment.
+    fn create_key(&self, new: NewKey) -> Pending<'_, ApiKey, WriteError>;
+
+    /// Every key with its project and environment, sorted by id.
+    fn keys(&self) -> Pending<'_, Vec<Grant>>;
+
+    /// Revokes a key at `at`; one that is revoked already keeps its first moment.
+    /// `WriteError::Missing` if there is none such.
+    fn revoke_key(&self, id: KeyId, at: Timestamp) -> Pending<'_, (), WriteError>;
+
+    /// Records when keys were last used; never moves one back. Not a [`Change`].
+    fn touch_keys(&self, used: Vec<(KeyId, Timestamp)>) -> Pending<'_, (), WriteError>;
+
+    /// Every prompt of a project, sorted by slug.
+    fn overview(&self, project: ProjectId) -> Pending<'_, Vec<Overview>>;
+
+    /// Every prompt of a project (or the one named) with its whole history, sorted by slug.
+    fn export(&self, project: ProjectId, only: Option<PromptName>) -> Pending<'_, Vec<Portable>>;
+
+    /// Adds prompts to a project, all or none of them.
+    ///
+    /// * An unknown slug makes the prompt, with every version, label and published pointer.
+    /// * A known slug whose versions are the first ones of the import gets the rest of them, and
+    ///   the import's labels and pointers.
+    /// * A known slug with another history keeps it; only the import's newest version is compared
+    ///   with its newest, and becomes the next draft if the content differs.
+    /// * A description that differs replaces the stored one in every case.
+    ///
+    /// With `publish_in`, the newest version of each prompt is then published in the environment
+    /// of that name, unless it is live there already. `WriteError::Missing` names the environment
+    /// if the project has none such.
+    fn import(&self, import: Import) -> Pending<'_, Vec<Imported>, WriteError>;
+
+    /// Makes a version live: the one numbered, or the newest. Returns its number. A version that
+    /// is live already stays so, and the history is not lengthened.
+    fn publish(&self, publish: Publish) -> Pending<'_, u32, WriteError>;
+
+    /// Takes back the newest publication that still stands; the one before it is live again.
+    /// Returns its number. `WriteError::NothingBefore` if it is the only one.
+    fn rollback(&self, rollback: Rollback) -> Pending<'_, u32, WriteError>;
+
+    /// Deletes a prompt with its whole history. `WriteError::Missing` if there is none such.
+    fn delete(&self, project: ProjectId, prompt: PromptName) -> Pending<'_, (), WriteError>;
+}
+
+/// A project to make.
+#[derive(Clone, Debug)]
+pub struct NewProject {
+    /// Unique name.
+    pub name: String,
+    /// The plan's name.
+    pub plan: String,
+    /// The moment it counts as made.
+    pub at: Timestamp,
+}
+
+/// A key to record. The token itself never reaches a store.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// The project it belongs to.
+    pub project: ProjectId,
+    /// The name of the environment it reads.
+    pub environment: String,
+    /// A name for people; may be empty.
+    pub name: String,
+    /// What is stored of the token.
+    pub digest: KeyDigest,
+    /// The token's first characters.
+    pub prefix: String,
+    /// What it allows.
+    pub scopes: Vec<Scope>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// The moment it counts as made.
+    pub at: Timestamp,
+}
+
+/// Prompts to add to a project.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// Whose they become.
+    pub project: ProjectId,
+    /// What to add.
+    pub prompts: Vec<Portable>,
+    /// Where to publish the newest version of each.
+    pub publish_in: Option<String>,
+    /// The moment it counts as done.
+    pub at: Timestamp,
+}
+
+/// A version to make live.
+#[derive(Clone, Debug)]
+pub struct Publish {
+    /// Whose prompt it is.
+    pub project: ProjectId,
+    /// Which prompt.
+    pub prompt: PromptName,
+    /// Which version; the newest if `None`.
+    pub version: Option<u32>,
+    /// The name of the environment to publish in.
+    pub environment: String,
+    /// The moment it counts as done.
+    pub at: Timestamp,
+}
+
+/// A publication to take back.
+#[derive(Clone, Debug)]
+pub struct Rollback {
+    /// Whose prompt it is.
+    pub project: ProjectId,
+    /// Which prompt.
+    pub prompt: PromptName,
+    /// The name of the environment.
+    pub environment: String,
+    /// The moment it counts as done.
+    pub at: Timestamp,
+}
+
+/// What a caller may be told to wait after an origin failed: one breaker interval.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
