@@ -2,4 +2,5 @@
 
 pub mod model;
 pub mod clock;
+pub mod compile;
 pub mod origins;
