@@ -2,5 +2,7 @@
 
 pub mod model;
 pub mod clock;
+pub mod telemetry;
+pub mod wire;
 pub mod compile;
 pub mod origins;

@@ -1,0 +1,249 @@
+//! Every metric, declared once. README.md lists them; a test compares the two.
+//!
+//! Names and labels follow OpenMetrics: base units, `_total` on counters (added by the encoder).
+//! What the hot path touches is resolved once and kept: [`RouteMetrics`] and the counters of
+//! [`Metrics::lookups`] cost an index and a relaxed addition, no map.
+
+use std::fmt;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use http::Method;
+use http::StatusCode;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+/// What `/metrics` answers with. Prometheus 3 refuses a scrape without a known type.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// From 50 µs, below which a memory answer lies, to 5 s, the default deadline of a request.
+const DURATION_BUCKETS: [f64; 14] =
+    [50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 1.0, 5.0];
+
+/// All metrics of one edge.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    request_duration: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    lookups: Family<OutcomeLabels, Counter>,
+    cache_entries: Family<CacheLabels, Gauge>,
+    cache_weight: Family<CacheLabels, Gauge>,
+    origin_requests: Family<OriginLabels, Counter>,
+    origin_duration: Family<OperationLabels, Histogram, fn() -> Histogram>,
+    changes: Counter,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    route: &'static str,
+    method: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RouteLabels {
+    route: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CacheLabels {
+    cache: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OriginLabels {
+    origin: String,
+    operation: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OperationLabels {
+    origin: String,
+    operation: &'static str,
+}
+
+impl Metrics {
+    /// Declares every metric. `revision` is the source revision the binary was built from.
+    pub fn new(version: &'static str, revision: &'static str) -> Self {
+        let histogram: fn() -> Histogram = || Histogram::new(DURATION_BUCKETS);
+        let requests = Family::default();
+        let request_duration = Family::new_with_constructor(histogram);
+        let lookups = Family::default();
+        let (cache_entries, cache_weight) = (Family::default(), Family::default());
+        let origin_requests = Family::default();
+        let origin_duration = Family::new_with_constructor(histogram);
+        let changes = Counter::default();
+
+        let mut all = Registry::with_prefix("prompt_edge");
+        all.register("http_requests", "Answered requests", requests.clone());
+        all.register_with_unit(
+            "http_request_duration",
+            "Time from a request's head to its answer's head",
+            Unit::Seconds,
+            request_duration.clone(),
+        );
+        all.register("cache_lookups", "Where answers came from", lookups.clone());
+        all.register("cache_entries", "Entries held", cache_entries.clone());
+        all.register_with_unit(
+            "cache_weight",
+            "Memory that the entries are reckoned to take",
+            Unit::Bytes,
+            cache_weight.clone(),
+        );
+        all.register("origin_requests", "Questions to an origin", origin_requests.clone());
+        all.register_with_unit(
+            "origin_request_duration",
+            "Time an origin took to answer",
+            Unit::Seconds,
+            origin_duration.clone(),
+        );
+        all.register("changes", "Changes reported by an origin and applied", changes.clone());
+        let build = Info::new([("version", version), ("revision", revision)]);
+        all.register("build", "The running binary", build);
+
+        Self {
+            registry: all,
+            requests,
+            request_duration,
+            lookups,
+            cache_entries,
+            cache_weight,
+            origin_requests,
+            origin_duration,
+            changes,
+        }
+    }
+
+    /// The metrics of one route, to be kept by whoever serves it. `route` is a template such as
+    /// `/api/v1/prompts/{prompt}`, never a path.
+    pub fn route(&self, route: &'static str) -> RouteMetrics {
+        RouteMetrics {
+            route,
+            requests: self.requests.clone(),
+            resolved: [const { [const { OnceLock::new() }; STATUSES.len()] }; METHODS.len()],
+            duration: self.request_duration.get_or_create_owned(&RouteLabels { route }),
+        }
+    }
+
+    /// The counter of answers with one outcome, to be kept by whoever counts.
+    pub fn lookups(&self, outcome: &'static str) -> Counter {
+        self.lookups.get_or_create_owned(&OutcomeLabels { outcome })
+    }
+
+    /// Sets what a cache holds at the moment.
+    pub fn cache_holds(&self, cache: &'static str, entries: u64, weight_bytes: u64) {
+        let labels = CacheLabels { cache };
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.cache_entries.get_or_create(&labels).set(gauge(entries));
+        self.cache_weight.get_or_create(&labels).set(gauge(weight_bytes));
+    }
+
+    /// Counts one question to an origin. `outcome` is `ok` or the kind of the error.
+    pub fn origin_answered(
+        &self,
+        origin: &str,
+        operation: &'static str,
+        outcome: &'static str,
+        took: Duration,
+    ) {
+        let origin = origin.to_owned();
+        let labels = OperationLabels { origin: origin.clone(), operation };
+        self.origin_duration.get_or_create(&labels).observe(took.as_secs_f64());
+        self.origin_requests.get_or_create(&OriginLabels { origin, operation, outcome }).inc();
+    }
+
+    /// Counts changes that an origin reported.
+    pub fn changes_applied(&self, count: usize) {
+        self.changes.inc_by(count as u64);
+    }
+
+    /// Everything, in the text form of OpenMetrics.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics(…)")
+    }
+}
+
+/// The metrics of one route. Each series appears with its first request.
+#[derive(Debug)]
+pub struct RouteMetrics {
+    route: &'static str,
+    requests: Family<RequestLabels, Counter>,
+    resolved: [[OnceLock<Counter>; STATUSES.len()]; METHODS.len()],
+    duration: Histogram,
+}
+
+/// The methods told apart; `OTHER` is all the rest.
+const METHODS: [&str; 6] = ["GET", "HEAD", "QUERY", "POST", "OPTIONS", "OTHER"];
+
+/// The statuses told apart; 0 is any other, which would be a mistake of ours.
+const STATUSES: [u16; 15] =
+    [200, 304, 400, 401, 403, 404, 405, 408, 413, 429, 500, 502, 503, 504, 0];
+
+impl RouteMetrics {
+    /// Counts one answered request.
+    pub fn answered(&self, method: &Method, status: StatusCode, took: Duration) {
+        let place = |known: Option<usize>, all: usize| known.unwrap_or(all - 1);
+        let method = METHODS.iter().position(|known| *known == method.as_str());
+        let status = STATUSES.iter().position(|known| *known == status.as_u16());
+        let method = place(method, METHODS.len());
+        let status = place(status, STATUSES.len());
+
+        if let Some(counter) = self.resolved.get(method).and_then(|row| row.get(status)) {
+            counter.get_or_init(|| self.resolve(method, status)).inc();
+        }
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    fn resolve(&self, method: usize, status: usize) -> Counter {
+        self.requests.get_or_create_owned(&RequestLabels {
+            route: self.route,
+            method: METHODS.get(method).copied().unwrap_or("OTHER"),
+            status: STATUSES.get(status).copied().unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_counted_under_its_route_method_and_status() {
+        let metrics = Metrics::new("1.2.3", "abc");
+        let route = metrics.route("/x/{y}");
+
+        route.answered(&Method::GET, StatusCode::OK, Duration::from_micros(60));
+        route.answered(&Method::GET, StatusCode::OK, Duration::from_micros(60));
+        route.answered(&Method::TRACE, StatusCode::IM_A_TEAPOT, Duration::ZERO);
+
+        let text = metrics.encode().unwrap();
+        for line in [
+            r#"prompt_edge_http_requests_total{route="/x/{y}",method="GET",status="200"} 2"#,
+            r#"prompt_edge_http_requests_total{route="/x/{y}",method="OTHER",status="0"} 1"#,
+            r#"prompt_edge_http_request_duration_seconds_bucket{le="0.0001",route="/x/{y}"} 3"#,
+            r#"prompt_edge_build_info{version="1.2.3",revision="abc"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line} should be in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The name of one request: `X-Request-Id`.
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use uuid::Uuid;
+
+/// The header, on requests and on every answer.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The caller's own id if it is usable, else a new UUIDv7.
+///
+/// Usable is 1 to 128 of `A-Z a-z 0-9 . _ -`: anything else could break a log line.
+pub fn of(headers: &HeaderMap) -> HeaderValue {
+    let is_allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    let is_usable = |value: &&HeaderValue| {
+        (1..=128).contains(&value.len()) && value.as_bytes().iter().all(is_allowed)
+    };
+    headers.get(X_REQUEST_ID).filter(is_usable).cloned().unwrap_or_else(fresh)
+}
+
+#[expect(clippy::expect_used, reason = "a hyphenated UUID is ASCII")]
+fn fresh() -> HeaderValue {
+    let mut buffer = Uuid::encode_buffer();
+    let text = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+    HeaderValue::from_str(text).expect("a hyphenated UUID is a header value")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_value(value: &str) -> HeaderValue {
+        let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+        of(&HeaderMap::from_iter([(X_REQUEST_ID, value)]))
+    }
+
+    #[test]
+    fn a_usable_id_is_echoed() {
+        assert_eq!(of_value("job-7.A_b"), "job-7.A_b");
+    }
+
+    #[test]
+    fn an_unusable_or_missing_id_is_replaced() {
+        for bad in ["", "a b", "a\"b", "é"] {
+            assert_eq!(of_value(bad).len(), 36, "{bad:?} should be replaced");
+        }
+        assert_ne!(of(&HeaderMap::new()), of(&HeaderMap::new()));
+    }
+}

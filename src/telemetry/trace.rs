@@ -1,0 +1,87 @@
+//! Log lines on standard error.
+
+use std::io;
+
+use tracing_subscriber::EnvFilter;
+
+/// What is logged, and how it looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Nothing below this level is written.
+    pub level: Level,
+    /// How a line looks.
+    pub format: Format,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { level: Level::Info, format: Format::Text }
+    }
+}
+
+/// How much is logged; each level includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    // In order of volume, not of the alphabet.
+    /// An operator must act.
+    Error,
+    /// Unexpected, and handled.
+    Warn,
+    /// Life cycle.
+    Info,
+    /// Refused requests and background steps.
+    Debug,
+    /// Inside a request.
+    Trace,
+}
+
+impl Level {
+    /// Every level, least first.
+    pub const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+
+    /// The configured form.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line, for machines.
+    Json,
+    /// For people at a terminal.
+    Text,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 2] = [Self::Json, Self::Text];
+
+    /// The configured form.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// Starts logging for the whole process. A second call changes nothing.
+pub fn start(config: Config) {
+    let filter = EnvFilter::new(config.level.as_str());
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let started = match config.format {
+        Format::Json => lines.json().flatten_event(true).try_init(),
+        Format::Text => lines.with_target(false).try_init(),
+    };
+    if started.is_err() {
+        tracing::debug!("logging was started before");
+    }
+}

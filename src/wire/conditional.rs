@@ -1,0 +1,148 @@
+//! Entity tags and `If-None-Match` (RFC 9110 §8.8.3, §13.1.2).
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
+use http::HeaderValue;
+use http::header::IF_NONE_MATCH;
+use sha2::{Digest, Sha256};
+
+/// A strong entity tag, quotes included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ETag(HeaderValue);
+
+impl ETag {
+    /// The tag of a representation: its SHA-256 in base64url. Equal bytes, equal tag, on every edge.
+    #[expect(clippy::expect_used, reason = "base64url and quotes are visible ASCII")]
+    pub fn of(representation: &[u8]) -> Self {
+        let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(Sha256::digest(representation)));
+        Self(HeaderValue::from_maybe_shared(tag).expect("base64url is a header value"))
+    }
+
+    /// The value of the `ETag` header.
+    pub fn as_header(&self) -> &HeaderValue {
+        &self.0
+    }
+
+    /// The tag with its quotes, as text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// Whether the request's `If-None-Match` names this tag, so that 304 is the answer.
+    ///
+    /// 1. No such header: no.
+    /// 2. `*` alone: yes, since there is a representation.
+    /// 3. Any tag of any line that is equal under weak comparison (`W/` is ignored): yes.
+    ///
+    /// A tag without quotes counts as one with them, as some clients send it. Whatever is no tag is
+    /// skipped: a malformed condition costs a full answer, never an error.
+    pub fn is_named_by(&self, headers: &HeaderMap) -> bool {
+        headers.get_all(IF_NONE_MATCH).iter().any(|line| {
+            line == self.0 || line == "*" || tags(line.as_bytes()).any(|tag| tag == self.opaque())
+        })
+    }
+
+    /// What is between the quotes.
+    fn opaque(&self) -> &[u8] {
+        let quoted = self.0.as_bytes();
+        quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default()
+    }
+}
+
+/// The opaque tags of one `If-None-Match` line, quotes and `W/` removed. Linear in the line.
+fn tags(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        let separators = rest.iter().take_while(|b| matches!(b, b' ' | b'\t' | b',')).count();
+        rest = rest.get(separators..).filter(|rest| !rest.is_empty())?;
+        let unweakened = rest.strip_prefix(b"W/").unwrap_or(rest);
+        let (tag, behind) = match unweakened.strip_prefix(b"\"") {
+            // An opaque tag may hold a comma; a missing closing quote runs to the end.
+            Some(quoted) => split_at(quoted, b'"'),
+            None => split_at(unweakened, b','),
+        };
+        rest = behind;
+        Some(tag.trim_ascii_end())
+    })
+}
+
+/// What stands before and behind the first `byte`.
+fn split_at(bytes: &[u8], byte: u8) -> (&[u8], &[u8]) {
+    let mut parts = bytes.splitn(2, |b| *b == byte);
+    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn named(tag: &ETag, lines: &[&str]) -> bool {
+        let lines = lines.iter().map(|line| HeaderValue::from_bytes(line.as_bytes()).unwrap());
+        tag.is_named_by(&lines.map(|line| (IF_NONE_MATCH, line)).collect())
+    }
+
+    fn with(tag: &ETag, pattern: &str) -> String {
+        pattern.replace("TAG", tag.as_str()).replace("BARE", tag.as_str().trim_matches('"'))
+    }
+
+    #[test]
+    fn a_tag_is_the_sha_256_of_the_bytes_in_base64url() {
+        let empty = ETag::of(b"");
+
+        assert_eq!(empty.as_str(), "\"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU\"");
+        assert_ne!(ETag::of(b"a"), empty);
+    }
+
+    #[test]
+    fn the_current_tag_is_found_in_every_legal_form() {
+        let tag = ETag::of(b"x");
+
+        for pattern in [
+            "TAG",
+            "W/TAG",
+            "*",
+            "\"a\", TAG",
+            "TAG,\"b\"",
+            ",, \t W/\"a,b\" ,W/TAG ,",
+            "BARE",
+            "W/BARE",
+            "\"a\", BARE , \"b\"",
+        ] {
+            assert!(named(&tag, &[&with(&tag, pattern)]), "{pattern} should match");
+        }
+        assert!(named(&tag, &["\"a\"", &with(&tag, "TAG")]), "several lines are one list");
+    }
+
+    #[test]
+    fn other_tags_and_garbage_do_not_match() {
+        let tag = ETag::of(b"x");
+
+        for pattern in
+            ["", ",", "\"a\"", "W/", "\"", "\"a\", *", "w/TAG", "\"xTAG", "\"BARE x\"", "'BARE'"]
+        {
+            assert!(!named(&tag, &[&with(&tag, pattern)]), "{pattern} should not match");
+        }
+        assert!(!tag.is_named_by(&HeaderMap::new()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_panics_and_an_appended_tag_is_found(garbage in "[ -!#-~]{0,40}") {
+            let tag = ETag::of(b"x");
+
+            named(&tag, &[&garbage]);
+            let line = format!("{garbage},{}", tag.as_str());
+            prop_assert!(named(&tag, &[&line]));
+        }
+
+        #[test]
+        fn no_bytes_panic(line in proptest::collection::vec(32_u8..=255, 0..60)) {
+            if let Ok(line) = HeaderValue::from_bytes(&line) {
+                ETag::of(b"x").is_named_by(&HeaderMap::from_iter([(IF_NONE_MATCH, line)]));
+            }
+        }
+    }
+}

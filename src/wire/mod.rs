@@ -1,0 +1,22 @@
+//! HTTP vocabulary: what RFC 9110, 9111 and 9211 say, free of any dialect.
+//!
+//! * [`conditional`]: entity tags and `If-None-Match`.
+//! * [`caching`]: `Cache-Control` and `Cache-Status`.
+//! * [`representation`]: an answer's ready bytes and headers, and how a response is made of them.
+//! * [`body`]: reading a request's body up to a limit.
+//! * [`client`]: one small request to an edge's admin listener.
+
+pub mod body;
+pub mod caching;
+pub mod client;
+pub mod conditional;
+pub mod representation;
+
+pub use conditional::ETag;
+pub use representation::Representation;
+
+use bytes::Bytes;
+use http_body_util::Full;
+
+/// The one response type: a head and at most one chunk.
+pub type Response = http::Response<Full<Bytes>>;

@@ -1,0 +1,78 @@
+//! An answer's ready bytes and headers, and how a response is made of them.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::HeaderValue;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, VARY};
+use http_body_util::Full;
+
+use crate::wire::Response;
+use crate::wire::caching::{self, CACHE_STATUS, Outcome};
+use crate::wire::conditional::ETag;
+
+/// The media type of every body this edge makes.
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A finished answer: made once, sent any number of times without being touched.
+#[derive(Debug)]
+pub struct Representation {
+    body: Bytes,
+    etag: ETag,
+    cache_control: HeaderValue,
+}
+
+impl Representation {
+    /// Finishes a JSON body. `etag` is the dialect's, since one of them hashes less than the body.
+    pub fn json(body: Vec<u8>, etag: ETag, cache_control: HeaderValue) -> Self {
+        Self { body: body.into(), etag, cache_control }
+    }
+
+    /// Its entity tag.
+    pub fn etag(&self) -> &ETag {
+        &self.etag
+    }
+
+    /// The length of its body.
+    pub fn len_bytes(&self) -> usize {
+        self.body.len()
+    }
+
+    /// The response to a request with these headers: 304 without a body if they name the current
+    /// tag, else 200. To HEAD the same, the server leaves the body away.
+    ///
+    /// A 304 repeats `ETag`, `Cache-Control` and `Vary` (RFC 9110 §15.4.5).
+    ///
+    /// # Cost
+    ///
+    /// One allocation for the headers; the body is shared, not copied.
+    pub fn respond(&self, request: &HeaderMap, outcome: Outcome) -> Response {
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.append(ETAG, self.etag.as_header().clone());
+        headers.append(CACHE_CONTROL, self.cache_control.clone());
+        headers.append(VARY, caching::VARY);
+        headers.append(CACHE_STATUS, outcome.cache_status());
+
+        let is_current = self.etag.is_named_by(request);
+        let mut response = if is_current {
+            Response::new(Full::default())
+        } else {
+            headers.append(CONTENT_TYPE, JSON);
+            Response::new(Full::new(self.body.clone()))
+        };
+        if is_current {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        }
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+/// A JSON response that nobody keeps: refusals and operators' pages.
+pub fn uncached_json(status: StatusCode, body: Vec<u8>) -> Response {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().append(CONTENT_TYPE, JSON);
+    response.headers_mut().append(CACHE_CONTROL, caching::NO_STORE);
+    response
+}
