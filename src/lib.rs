@@ -6,3 +6,4 @@ pub mod telemetry;
 pub mod wire;
 pub mod compile;
 pub mod origins;
+pub mod cache;
