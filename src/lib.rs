@@ -5,5 +5,8 @@ pub mod clock;
 pub mod telemetry;
 pub mod wire;
 pub mod compile;
+pub mod formats;
 pub mod origins;
 pub mod cache;
+pub mod access;
+pub mod delivery;
