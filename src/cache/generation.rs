@@ -14,10 +14,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use foldhash::quality::RandomState;
 
 use crate::model::{KeyDigest, ProjectId, PromptName};
+use crate::origins::Change;
 
 /// Something that can change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mark<'a> {
+    /// Any project or environment: for what is read before its project is known.
+    AnySettings,
     /// A key: made, revoked, given another expiry.
     Key(&'a KeyDigest),
     /// The list of a project's prompts.
@@ -62,15 +65,32 @@ impl Generations {
         stamp.0.iter().all(|(index, then)| self.read(*index, Ordering::Relaxed) == *then)
     }
 
-    /// Says that something changed: to be called after the change can be read.
-    pub fn advance(&self, mark: &Mark<'_>) {
+    /// Marks what an origin reported. To be called after the change can be read there.
+    pub fn apply(&self, change: &Change) {
+        match change {
+            Change::Everything => self.advance_all(),
+            Change::Key(digest) => self.advance(&Mark::Key(digest)),
+            Change::Project(project) => {
+                self.advance(&Mark::Settings(*project));
+                self.advance(&Mark::AnySettings);
+            }
+            Change::Prompt { project, id, slug } => {
+                self.advance(&Mark::Prompt(*project, &PromptName::Id(*id)));
+                self.advance(&Mark::Prompt(*project, &PromptName::Slug(slug.clone())));
+                self.advance(&Mark::Listing(*project));
+            }
+        }
+    }
+
+    /// Says that one thing changed.
+    pub(crate) fn advance(&self, mark: &Mark<'_>) {
         if let Some(counter) = self.table.get(self.index_of(mark) as usize) {
             counter.fetch_add(1, Ordering::Release);
         }
     }
 
     /// Says that anything may have changed.
-    pub fn advance_all(&self) {
+    fn advance_all(&self) {
         for counter in &self.table {
             counter.fetch_add(1, Ordering::Release);
         }

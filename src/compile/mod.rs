@@ -7,7 +7,8 @@
 //!    the defaults;
 //! 2. once per request that no cache answers: [`Prepared::resolve`] finds each variable's value;
 //!    its [`Resolved::canonical`] form says whether the same text was rendered before;
-//! 3. once per distinct set of values: [`Prepared::render`] writes the text and counts its tokens.
+//! 3. once per distinct set of values: [`Prepared::render`] writes the text, [`Compiled::tokens`]
+//!    counts it.
 //!
 //! Blocks join as `## {title}\n{content}\n`, one blank line between two of them, one `\n` at the
 //! end; an untitled block is its content alone. A value is looked for in the request, then in the
@@ -51,8 +52,14 @@ pub struct Resolved<'a> {
 pub struct Compiled {
     /// The text.
     pub text: String,
-    /// How many tokens it costs.
-    pub tokens: usize,
+    encoding: Encoding,
+}
+
+impl Compiled {
+    /// Counts the tokens of the text, by the encoding of the prompt's model. One pass over it.
+    pub fn tokens(&self) -> usize {
+        self.encoding.count(&self.text)
+    }
 }
 
 /// The compiled text would be longer than is allowed.
@@ -104,7 +111,7 @@ impl Prepared {
         Resolved { prepared: self, request, values }
     }
 
-    /// Writes the text and counts its tokens.
+    /// Writes the text.
     ///
     /// # Errors
     ///
@@ -112,21 +119,19 @@ impl Prepared {
     ///
     /// # Cost
     ///
-    /// One allocation for the text, one pass over it for the count (`benches/compile.rs`). Above
-    /// [`Resolved::is_costly`] it belongs on a blocking thread.
+    /// One allocation, one pass (`benches/compile.rs`). Where [`Resolved::is_costly`] says so, this
+    /// and the count belong on a blocking thread.
     pub fn render(&self, resolved: &Resolved<'_>, max_bytes: usize) -> Result<Compiled, TooLong> {
         let len_bytes = self.template.rendered_len(&resolved.values);
         if len_bytes > max_bytes {
             return Err(TooLong { len_bytes });
         }
-        let text = self.template.render(&resolved.values);
-        Ok(Compiled { tokens: self.encoding.count(&text), text })
+        Ok(Compiled { text: self.template.render(&resolved.values), encoding: self.encoding })
     }
 
     /// The joined text itself as the result: placeholders, escapes and all.
     pub fn render_unresolved(&self) -> Compiled {
-        let text = self.template.source().to_owned();
-        Compiled { tokens: self.encoding.count(&text), text }
+        Compiled { text: self.source().to_owned(), encoding: self.encoding }
     }
 
     /// About how many bytes of memory it takes.
@@ -183,7 +188,7 @@ impl Resolved<'_> {
         form.into()
     }
 
-    /// Whether rendering takes long enough to hold up an async worker: more than about 100 µs.
+    /// Whether rendering and counting take long enough to hold up an async worker: more than about 100 µs.
     pub fn is_costly(&self) -> bool {
         /// Up to here a count takes tens of µs, measured on prose in o200k_base.
         const CHEAP_BYTES: usize = 16 * 1024;

@@ -52,6 +52,18 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The kind of the error, in metrics.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Busy { .. } => "busy",
+            Self::Malformed { .. } => "malformed",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Unreachable { .. } => "unreachable",
+        }
+    }
+}
+
 /// What a caller is told.
 impl From<&Error> for Refusal {
     fn from(error: &Error) -> Self {

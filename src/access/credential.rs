@@ -1,0 +1,162 @@
+//! The token a request presents, and how new ones are made.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use sha2::{Digest, Sha256};
+
+use crate::model::KeyDigest;
+
+/// The header that carries a bare token, for callers that cannot set `Authorization`.
+pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// A presented token. Its only use is to be hashed.
+#[derive(Clone, Copy)]
+pub struct Token<'a>(&'a [u8]);
+
+impl<'a> Token<'a> {
+    /// The token of `Authorization: Bearer …`, or of `X-API-Key` if there is no `Authorization`.
+    ///
+    /// `None` for anything else: another scheme, an empty token, one of more than 512 bytes or with
+    /// a blank in it, and a header that occurs twice, since which one counts would be a guess.
+    pub fn of(headers: &'a HeaderMap) -> Option<Self> {
+        let token = if headers.contains_key(AUTHORIZATION) {
+            let (scheme, token) = only(headers, &AUTHORIZATION)?.split_at_checked(7)?;
+            scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token.trim_ascii_start())?
+        } else {
+            only(headers, &X_API_KEY)?
+        };
+        Self::presented(token)
+    }
+
+    /// A token from its bytes, if they can be one.
+    pub fn presented(token: &'a [u8]) -> Option<Self> {
+        let is_usable = (1..=512).contains(&token.len()) && token.iter().all(u8::is_ascii_graphic);
+        is_usable.then_some(Self(token))
+    }
+
+    /// What stores know a token by.
+    pub fn digest(self) -> KeyDigest {
+        KeyDigest(Sha256::digest(self.0).into())
+    }
+}
+
+impl fmt::Debug for Token<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    let mut lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    lines.next().filter(|_| lines.next().is_none())
+}
+
+/// A new token: shown once to whoever asked for it, then gone.
+pub struct Secret {
+    token: String,
+    prefix_len: usize,
+}
+
+impl Secret {
+    /// Makes a token for an environment: `pk_live_` or `pk_dev_` (any other environment's name in
+    /// that place), then 256 random bits in base64url.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system gives no randomness.
+    pub fn new(environment: &str) -> Result<Self, getrandom::Error> {
+        let mut bits = [0; 32];
+        getrandom::fill(&mut bits)?;
+        let kind = format!("pk_{environment}_");
+        let prefix_len = kind.len() + SHOWN_CHARACTERS;
+        Ok(Self { token: kind + &URL_SAFE_NO_PAD.encode(bits), prefix_len })
+    }
+
+    /// The token itself.
+    pub fn reveal(&self) -> &str {
+        &self.token
+    }
+
+    /// What a store keeps of it.
+    pub fn digest(&self) -> KeyDigest {
+        Token(self.token.as_bytes()).digest()
+    }
+
+    /// Enough of it to recognise it by: its kind and the first random characters.
+    pub fn prefix(&self) -> &str {
+        self.token.get(..self.prefix_len).unwrap_or_default()
+    }
+}
+
+/// How many of a token's 43 random characters are shown again: 232 bits stay unknown.
+const SHOWN_CHARACTERS: usize = 4;
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn token(lines: &[(&'static str, &'static str)]) -> Option<Vec<u8>> {
+        Token::of(&headers(lines)).map(|token| token.0.to_vec())
+    }
+
+    #[test]
+    fn a_token_comes_from_either_header() {
+        for lines in [
+            &[("authorization", "Bearer abc")][..],
+            &[("authorization", "bearer   abc")],
+            &[("x-api-key", "abc")],
+            &[("authorization", "Bearer abc"), ("x-api-key", "other")],
+        ] {
+            assert_eq!(token(lines).as_deref(), Some(&b"abc"[..]), "of {lines:?}");
+        }
+    }
+
+    #[test]
+    fn anything_malformed_is_no_token() {
+        for lines in [
+            &[][..],
+            &[("authorization", "")],
+            &[("authorization", "Bearer")],
+            &[("authorization", "Bearer ")],
+            &[("authorization", "Basic abc")],
+            &[("authorization", "Bearerabc")],
+            &[("authorization", "Bearer a b")],
+            &[("authorization", "Basic abc"), ("x-api-key", "abc")],
+            &[("authorization", "Bearer abc"), ("authorization", "Bearer abc")],
+            &[("x-api-key", "abc"), ("x-api-key", "abc")],
+        ] {
+            assert_eq!(token(lines), None, "of {lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_new_token_never_prints_itself_and_is_known_by_its_first_characters() {
+        let secret = Secret::new("live").unwrap();
+
+        assert_eq!(secret.reveal().len(), "pk_live_".len() + 43);
+        assert_eq!(format!("{secret:?}"), "Secret(…)");
+        assert!(secret.reveal().starts_with(secret.prefix()));
+        assert_eq!(secret.prefix().len(), "pk_live_".len() + 4);
+        assert_ne!(secret.digest(), Secret::new("live").unwrap().digest());
+    }
+}

@@ -1,0 +1,49 @@
+//! What a caller gets, with where it came from.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::cache::entry::Entry;
+use crate::telemetry::metrics::RouteMetrics;
+use crate::wire::Representation;
+use crate::wire::Response;
+use crate::wire::caching::Outcome;
+
+/// A finished answer, as it is kept.
+#[derive(Debug)]
+pub struct Finished {
+    /// The ready bytes and headers.
+    pub representation: Representation,
+    /// Under which route it is counted.
+    pub route: Arc<RouteMetrics>,
+}
+
+/// One answer on its way to one caller.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    entry: Arc<Entry<Finished>>,
+    outcome: Outcome,
+}
+
+impl Answer {
+    pub(crate) fn new(entry: Arc<Entry<Finished>>, outcome: Outcome) -> Self {
+        Self { entry, outcome }
+    }
+
+    /// Where it came from.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// What is kept of it.
+    pub fn finished(&self) -> &Finished {
+        &self.entry.answer
+    }
+
+    /// The response to a request with these headers: 304 if they name the answer's tag, else 200.
+    /// Both doors of delivery, the fast lane and the long way, end here.
+    pub fn respond(&self, request: &HeaderMap) -> Response {
+        self.finished().representation.respond(request, self.outcome)
+    }
+}

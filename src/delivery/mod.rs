@@ -1,0 +1,423 @@
+//! The read path: an ask from somebody who may ask, to an answer.
+//!
+//! | # | phase  | finds                      | may end with                   | outcome    |
+//! |---|--------|----------------------------|--------------------------------|------------|
+//! | 1 | recall | the answer, by raw target  |                                | `hit`      |
+//! | 2 | find   | the template               | `NotFound`, `Origin…`          | `miss`     |
+//! | 3 | match  | the answer, by variables   | `BadInput`                     | `hit`      |
+//! | 4 | render | a new answer               | `BadInput`                     | `rendered` |
+//!
+//! Phase 1 is [`Delivery::recall`], the fast lane: memory only, nothing parsed. The rest is
+//! [`Delivery::deliver`]. Who the caller is has been decided before, by `access`.
+//!
+//! An answer is *finished* when it is filled: a [`Shape`] that came with the ask writes the bytes
+//! once, and whoever asks again is sent the same ones. Delivery never knows a dialect.
+//!
+//! # Invariants
+//!
+//! 1. New variables never ask the origin, only a new prompt does.
+//!    (`new_variables_cost_a_render_and_no_question_to_the_store` in
+//!    `tests/integration/delivery.rs`)
+//! 2. Whatever is kept was stamped before the origin was read, so a change that came in between
+//!    leaves it worthless. (`cache`, invariant 4)
+
+pub mod answer;
+pub mod ask;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use crate::access::Caller;
+use crate::cache::Cache;
+use crate::cache::entry::{Absence, Entry, Known, Sheet};
+use crate::cache::flight::{Boarded, Flights};
+use crate::cache::generation::{Generations, Mark, Stamp};
+use crate::cache::key::{AliasRef, AnswerKey, SheetKey, Subject, Variables};
+use crate::cache::{self, Holds};
+use crate::clock::{Clock, Stopwatch};
+use crate::compile::Resolved;
+use crate::model::{Environment, Listed, Noun, Reads, Refusal, Tenant};
+use crate::origins::{self, Origin, RETRY_AFTER};
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::RouteMetrics;
+use crate::wire::Representation;
+use crate::wire::caching::{Lifetimes, Outcome};
+
+pub use answer::{Answer, Finished};
+pub use ask::{Ask, ListShape, Listing, Page, Resolve, Shape, Shaped};
+
+/// How answers are made and for how long they may be kept by others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// What clients may do with a published prompt.
+    pub lifetimes: Lifetimes,
+    /// The longest compiled text, in bytes.
+    pub max_output_bytes: usize,
+    /// How long an absent prompt stays absent without the origin being asked again.
+    pub absent_for: Duration,
+    /// How long one ask may wait for the origin.
+    pub deadline: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            lifetimes: Lifetimes::default(),
+            max_output_bytes: 4 << 20,
+            absent_for: Duration::from_secs(5),
+            deadline: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Answers asks.
+pub struct Delivery {
+    config: Config,
+    origin: Arc<dyn Origin>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    cache: Arc<Cache<Finished>>,
+    sheet_flights: Flights<SheetKey, Result<Known, Refusal>>,
+    list_flights: Flights<Tenant, Result<Fetched, Refusal>>,
+    counters: [Counter; Outcome::ALL.len()],
+}
+
+/// A list and what it was read under.
+type Fetched = (Arc<[Listed]>, Stamp);
+
+impl Delivery {
+    /// A delivery from `origin`; its questions run in `tasks`.
+    pub fn new(
+        config: Config,
+        cache: cache::Config,
+        generations: Arc<Generations>,
+        origin: Arc<dyn Origin>,
+        clock: Arc<dyn Clock>,
+        (metrics, tasks): (Arc<Metrics>, &TaskTracker),
+    ) -> Self {
+        Self {
+            config,
+            origin,
+            clock,
+            cache: Arc::new(Cache::new(cache, generations)),
+            sheet_flights: Flights::new(tasks.clone()),
+            list_flights: Flights::new(tasks.clone()),
+            counters: Outcome::ALL.map(|outcome| metrics.lookups(outcome.as_str())),
+            metrics,
+        }
+    }
+
+    /// The answer that this caller was given for the same path and query before, if it still
+    /// stands. Memory only.
+    ///
+    /// # Cost
+    ///
+    /// One map look-up with a hash of the target, a pointer upgrade, two relaxed loads
+    /// (`benches/delivery.rs`, `hit`).
+    pub fn recall(&self, caller: &Caller, target: &str) -> Option<Answer> {
+        let entry = self.cache.aliased(AliasRef { tenant: caller.grant().tenant(), target })?;
+        Some(self.answer(entry, Outcome::Hit))
+    }
+
+    /// Answers one ask for a prompt.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no such prompt or nothing of it is published where the caller reads,
+    /// `BadInput` if a required variable is missing or the text would be too long, and what the
+    /// origin's failures mean.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future never cancels a question to the origin: others may wait for it.
+    pub async fn deliver(&self, ask: Ask<'_>) -> Result<Answer, Refusal> {
+        let tenant = ask.caller.grant().tenant();
+        let (sheet, found) = self.find(SheetKey { tenant, prompt: ask.prompt.clone() }).await?;
+
+        let resolved = sheet.prepared.resolve(&ask.variables);
+        let variables = match ask.resolve {
+            Resolve::Nothing => Variables::Unresolved,
+            Resolve::Variables => {
+                require(&resolved)?;
+                Variables::Resolved(resolved.canonical())
+            }
+        };
+        let key = AnswerKey {
+            tenant,
+            representation: ask.shape.name(),
+            subject: Subject::Prompt(sheet.edition.prompt.id),
+            variables,
+        };
+        let alias = ask.target.map(|target| AliasRef { tenant, target });
+        if let Some(entry) = self.cache.answer(&key) {
+            if let Some(alias) = alias {
+                self.cache.keep_alias(alias.to_owned(), &entry);
+            }
+            return Ok(self.answer(entry, found.unwrap_or(Outcome::Hit)));
+        }
+
+        let render = Render {
+            sheet: Arc::clone(&sheet),
+            shape: ask.shape,
+            resolve: ask.resolve,
+            caller: ask.caller.clone(),
+            route: Arc::clone(ask.route),
+            config: self.config,
+        };
+        let entry = if resolved.is_costly() {
+            let values = ask.variables;
+            let rendered = tokio::task::spawn_blocking(move || {
+                render.run(&render.sheet.prepared.resolve(&values))
+            });
+            rendered.await.unwrap_or(Err(Refusal::Internal))?
+        } else {
+            render.run(&resolved)?
+        };
+        if let Some(alias) = alias {
+            self.cache.keep_alias(alias.to_owned(), &entry);
+        }
+        self.cache.keep_answer(key, Arc::clone(&entry));
+        Ok(self.answer(entry, found.unwrap_or(Outcome::Rendered)))
+    }
+
+    /// Answers one ask for the list of the caller's prompts.
+    ///
+    /// # Errors
+    ///
+    /// What the origin's failures mean.
+    pub async fn list(&self, listing: Listing<'_>) -> Result<Answer, Refusal> {
+        let tenant = listing.caller.grant().tenant();
+        let key = AnswerKey {
+            tenant,
+            representation: listing.shape.name(),
+            subject: Subject::Listing,
+            variables: Variables::Unresolved,
+        };
+        if let Some(entry) = self.cache.answer(&key) {
+            self.cache.keep_alias(AliasRef { tenant, target: listing.target }.to_owned(), &entry);
+            return Ok(self.answer(entry, Outcome::Hit));
+        }
+
+        let (landed, boarded) = landing(
+            self.config.deadline,
+            self.list_flights.join(tenant, || self.fetch_list(tenant)),
+        )
+        .await?;
+        let (listed, stamp) = landed?;
+        let Shaped { body, etag } = listing.shape.write(&listed);
+        let cache_control = cache_control(&listing.caller.grant().environment, &self.config);
+        let entry = finish(
+            Representation::json(body, etag, cache_control),
+            Arc::clone(listing.route),
+            stamp,
+        );
+        self.cache.keep_alias(AliasRef { tenant, target: listing.target }.to_owned(), &entry);
+        self.cache.keep_answer(key, Arc::clone(&entry));
+        Ok(self.answer(entry, of_boarding(boarded)))
+    }
+
+    /// What the maps hold.
+    pub fn holds(&self) -> [Holds; 3] {
+        self.cache.holds()
+    }
+
+    /// Counts a request that was turned away before anything was looked up.
+    pub fn count_refused(&self) {
+        self.count(Outcome::Refused);
+    }
+
+    /// Finds a prompt's template, and how: `None` if it was in memory.
+    async fn find(&self, key: SheetKey) -> Result<(Arc<Sheet>, Option<Outcome>), Refusal> {
+        let (known, found) = match self.cache.sheet(&key) {
+            Some(Known::Absent(absence)) if absence.until <= self.clock.now() => {
+                self.fetch_or_wait(key).await?
+            }
+            Some(known) => (known, None),
+            None => self.fetch_or_wait(key).await?,
+        };
+        match known {
+            Known::Present(sheet) => Ok((sheet, found)),
+            Known::Absent(_) => {
+                self.count(found.unwrap_or(Outcome::Absent));
+                Err(Refusal::NotFound { noun: Noun::Prompt })
+            }
+        }
+    }
+
+    async fn fetch_or_wait(&self, key: SheetKey) -> Result<(Known, Option<Outcome>), Refusal> {
+        let flight = self.sheet_flights.join(key.clone(), || self.fetch_sheet(key));
+        let (landed, boarded) = landing(self.config.deadline, flight).await?;
+        Ok((landed?, Some(of_boarding(boarded))))
+    }
+
+    fn fetch_sheet(&self, key: SheetKey) -> impl Future<Output = Result<Known, Refusal>> + use<> {
+        let origin = Arc::clone(&self.origin);
+        let metrics = Arc::clone(&self.metrics);
+        let cache = Arc::clone(&self.cache);
+        let project = key.tenant.project;
+        let stamp = cache
+            .generations()
+            .stamp([Mark::Prompt(project, &key.prompt), Mark::Settings(project)]);
+        let until = self.clock.now().plus(self.config.absent_for);
+        async move {
+            let watch = Stopwatch::start();
+            let edition = origin.edition(key.tenant, &key.prompt).await;
+            match counted(&metrics, &*origin, "edition", watch, edition)? {
+                Some(edition) => {
+                    let sheet = Arc::new(Sheet::new(edition, stamp));
+                    cache.keep_sheet(key, Arc::clone(&sheet));
+                    Ok(Known::Present(sheet))
+                }
+                None => {
+                    let absence = Absence { stamp, until };
+                    cache.keep_absence(key, absence);
+                    Ok(Known::Absent(absence))
+                }
+            }
+        }
+    }
+
+    fn fetch_list(&self, tenant: Tenant) -> impl Future<Output = Result<Fetched, Refusal>> + use<> {
+        let origin = Arc::clone(&self.origin);
+        let metrics = Arc::clone(&self.metrics);
+        let project = tenant.project;
+        let stamp =
+            self.cache.generations().stamp([Mark::Listing(project), Mark::Settings(project)]);
+        async move {
+            let watch = Stopwatch::start();
+            let listed = origin.listing(tenant).await;
+            let listed = counted(&metrics, &*origin, "listing", watch, listed)?;
+            Ok((listed.into(), stamp))
+        }
+    }
+
+    fn answer(&self, entry: Arc<Entry<Finished>>, outcome: Outcome) -> Answer {
+        self.count(outcome);
+        Answer::new(entry, outcome)
+    }
+
+    fn count(&self, outcome: Outcome) {
+        if let Some(counter) = self.counters.get(outcome as usize) {
+            counter.inc();
+        }
+    }
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Delivery(…)")
+    }
+}
+
+/// Everything phase 4 needs, free to move to another thread.
+struct Render {
+    sheet: Arc<Sheet>,
+    shape: &'static dyn Shape,
+    resolve: Resolve,
+    caller: Caller,
+    route: Arc<RouteMetrics>,
+    config: Config,
+}
+
+impl Render {
+    fn run(&self, resolved: &Resolved<'_>) -> Result<Arc<Entry<Finished>>, Refusal> {
+        let prepared = &self.sheet.prepared;
+        let compiled = match self.resolve {
+            Resolve::Nothing => prepared.render_unresolved(),
+            Resolve::Variables => {
+                let limit_bytes = self.config.max_output_bytes;
+                prepared.render(resolved, limit_bytes).map_err(|too_long| Refusal::BadInput {
+                    field: "variables",
+                    problem: format!("{too_long}, the limit is {limit_bytes}: send shorter values")
+                        .into(),
+                })?
+            }
+        };
+        let grant = self.caller.grant();
+        let page = Page {
+            edition: &self.sheet.edition,
+            prepared,
+            project: &grant.project,
+            compiled: &compiled,
+        };
+        let Shaped { body, etag } = self.shape.write(&page);
+        let cache_control = cache_control(&grant.environment, &self.config);
+        Ok(finish(
+            Representation::json(body, etag, cache_control),
+            Arc::clone(&self.route),
+            self.sheet.stamp,
+        ))
+    }
+}
+
+fn finish(
+    representation: Representation,
+    route: Arc<RouteMetrics>,
+    stamp: Stamp,
+) -> Arc<Entry<Finished>> {
+    let len_bytes = representation.len_bytes();
+    Arc::new(Entry { answer: Finished { representation, route }, len_bytes, stamp })
+}
+
+/// Refuses an ask that lacks a required variable, naming every one.
+fn require(resolved: &Resolved<'_>) -> Result<(), Refusal> {
+    let missing = resolved.missing_required();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::BadInput {
+        field: "variables",
+        problem: format!("missing required variables: {}", missing.join(", ")).into(),
+    })
+}
+
+fn cache_control(environment: &Environment, config: &Config) -> http::HeaderValue {
+    match environment.reads {
+        Reads::Draft => Lifetimes::draft(),
+        Reads::Published => config.lifetimes.published(),
+    }
+}
+
+/// Waits for a flight, but no longer than the caller's deadline. The flight goes on.
+async fn landing<V>(
+    deadline: Duration,
+    flight: impl Future<Output = (Result<V, cache::flight::Abandoned>, Boarded)>,
+) -> Result<(V, Boarded), Refusal> {
+    match timeout(deadline, flight).await {
+        Ok((Ok(landed), boarded)) => Ok((landed, boarded)),
+        Ok((Err(abandoned), _)) => {
+            tracing::error!(error = %abandoned, "a fetch ended without a result");
+            Err(Refusal::Internal)
+        }
+        Err(_) => Err(Refusal::OriginTimedOut { retry_after: RETRY_AFTER }),
+    }
+}
+
+fn of_boarding(boarded: Boarded) -> Outcome {
+    match boarded {
+        Boarded::First => Outcome::Miss,
+        Boarded::Later => Outcome::Collapsed,
+    }
+}
+
+/// Counts and, where it failed, logs one question to an origin: once, where it was asked.
+fn counted<T>(
+    metrics: &Metrics,
+    origin: &dyn Origin,
+    operation: &'static str,
+    watch: Stopwatch,
+    result: Result<T, origins::Error>,
+) -> Result<T, Refusal> {
+    let name = origin.name().as_str();
+    let outcome = result.as_ref().map_or_else(origins::Error::as_str, |_| "ok");
+    metrics.origin_answered(name, operation, outcome, watch.elapsed());
+    result.map_err(|error| {
+        let cause = &error as &dyn std::error::Error;
+        tracing::warn!(origin = name, operation, error = cause, "an origin gave no answer");
+        Refusal::from(&error)
+    })
+}
