@@ -10,3 +10,6 @@ pub mod origins;
 pub mod cache;
 pub mod access;
 pub mod delivery;
+pub mod dialects;
+pub mod admin;
+pub mod server;

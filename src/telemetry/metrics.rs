@@ -200,6 +200,11 @@ const STATUSES: [u16; 15] =
     [200, 304, 400, 401, 403, 404, 405, 408, 413, 429, 500, 502, 503, 504, 0];
 
 impl RouteMetrics {
+    /// The route's template, as it stands in metrics and log lines.
+    pub fn template(&self) -> &'static str {
+        self.route
+    }
+
     /// Counts one answered request.
     pub fn answered(&self, method: &Method, status: StatusCode, took: Duration) {
         let place = |known: Option<usize>, all: usize| known.unwrap_or(all - 1);

@@ -3,6 +3,7 @@
 //! * [`conditional`]: entity tags and `If-None-Match`.
 //! * [`caching`]: `Cache-Control` and `Cache-Status`.
 //! * [`representation`]: an answer's ready bytes and headers, and how a response is made of them.
+//! * [`query`]: the pairs of a request target.
 //! * [`body`]: reading a request's body up to a limit.
 //! * [`client`]: one small request to an edge's admin listener.
 
@@ -10,6 +11,7 @@ pub mod body;
 pub mod caching;
 pub mod client;
 pub mod conditional;
+pub mod query;
 pub mod representation;
 
 pub use conditional::ETag;

@@ -1,0 +1,122 @@
+//! How PromptOT says no: `{"data": null, "error": {"code", "message"}}`.
+//!
+//! Codes are frozen, clients match on them. A new refusal does not compile until it has a place in
+//! each `match`.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::StatusCode;
+use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde::Serialize;
+
+use crate::model::{Noun, Refusal};
+use crate::wire::Response;
+use crate::wire::representation::uncached_json;
+
+/// The whole response to a refused request.
+pub fn respond(refusal: &Refusal) -> Response {
+    let body = Body { data: None, error: Error { code: code(refusal), message: message(refusal) } };
+    let bytes = serde_json::to_vec(&body).unwrap_or_default();
+    let mut response = uncached_json(status(refusal), bytes);
+
+    let headers = response.headers_mut();
+    match refusal {
+        Refusal::Unauthenticated => {
+            let challenge = HeaderValue::from_static("Bearer realm=\"prompt-edge\"");
+            headers.append(WWW_AUTHENTICATE, challenge);
+        }
+        Refusal::MethodNotAllowed { allow } => {
+            headers.append(ALLOW, HeaderValue::from_static(allow));
+        }
+        Refusal::Overloaded { retry_after }
+        | Refusal::OriginTimedOut { retry_after }
+        | Refusal::OriginUnreachable { retry_after } => {
+            headers.append(RETRY_AFTER, whole_seconds(*retry_after).into());
+        }
+        Refusal::BadInput { .. }
+        | Refusal::Forbidden { .. }
+        | Refusal::NotFound { .. }
+        | Refusal::TooLarge { .. }
+        | Refusal::OriginBroken
+        | Refusal::Internal => {}
+    }
+    response
+}
+
+/// The status PromptOT documents for each refusal.
+pub const fn status(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::BadInput { .. } => StatusCode::BAD_REQUEST,
+        Refusal::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Refusal::Forbidden { .. } => StatusCode::FORBIDDEN,
+        Refusal::NotFound { .. } => StatusCode::NOT_FOUND,
+        Refusal::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+        Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Refusal::OriginBroken => StatusCode::BAD_GATEWAY,
+        Refusal::Overloaded { .. } | Refusal::OriginUnreachable { .. } => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        Refusal::OriginTimedOut { .. } => StatusCode::GATEWAY_TIMEOUT,
+    }
+}
+
+/// The code clients match on.
+const fn code(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::BadInput { .. } | Refusal::TooLarge { .. } => "VALIDATION_ERROR",
+        Refusal::Unauthenticated => "UNAUTHORIZED",
+        Refusal::Forbidden { .. } => "FORBIDDEN",
+        Refusal::NotFound { .. } => "NOT_FOUND",
+        Refusal::MethodNotAllowed { .. } => "METHOD_NOT_ALLOWED",
+        Refusal::Overloaded { .. } => "OVERLOADED",
+        Refusal::OriginBroken => "ORIGIN_BROKEN",
+        Refusal::OriginTimedOut { .. } => "ORIGIN_TIMED_OUT",
+        Refusal::OriginUnreachable { .. } => "ORIGIN_UNREACHABLE",
+        Refusal::Internal => "INTERNAL_ERROR",
+    }
+}
+
+fn message(refusal: &Refusal) -> Cow<'static, str> {
+    match refusal {
+        Refusal::BadInput { field, problem } => format!("{field}: {problem}").into(),
+        Refusal::Unauthenticated => "Missing or invalid API key".into(),
+        Refusal::Forbidden { needs } => {
+            format!("This API key lacks the scope `{}`", needs.as_str()).into()
+        }
+        Refusal::NotFound { noun: Noun::Prompt } => "Prompt not found".into(),
+        Refusal::NotFound { noun: Noun::Route } => {
+            "Route not found: this API lives under /api/v1/prompts".into()
+        }
+        Refusal::MethodNotAllowed { allow } => {
+            format!("Method not allowed: this route answers {allow}").into()
+        }
+        Refusal::TooLarge { limit_bytes } => {
+            format!("body: longer than {limit_bytes} bytes: send less").into()
+        }
+        Refusal::Overloaded { .. } => "Too busy at the moment: try again shortly".into(),
+        Refusal::OriginBroken => "The prompt's origin gave an unusable answer".into(),
+        Refusal::OriginTimedOut { .. } => "The prompt's origin did not answer in time".into(),
+        Refusal::OriginUnreachable { .. } => "The prompt's origin cannot be reached".into(),
+        Refusal::Internal => "Internal error: report the X-Request-Id of this answer".into(),
+    }
+}
+
+/// Rounded up: whoever waits that long does not come early.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+#[derive(Serialize)]
+struct Body {
+    data: Option<()>,
+    error: Error,
+}
+
+#[derive(Serialize)]
+struct Error {
+    code: &'static str,
+    message: Cow<'static, str>,
+}

@@ -1,0 +1,145 @@
+//! PromptOT's wire types, field for field. Version 1 only grows by optional fields.
+
+use serde::Serialize;
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::delivery::{ListShape, Page, Shape, Shaped};
+use crate::model::Listed;
+use crate::wire::ETag;
+
+/// `{"data": …, "error": null}`.
+#[derive(Serialize)]
+struct Envelope<T> {
+    data: T,
+    error: Option<()>,
+}
+
+/// `GET /api/v1/prompts/{prompt}/compiled`.
+pub struct Compiled;
+
+#[derive(Serialize)]
+struct CompiledBody<'a> {
+    prompt: &'a str,
+    /// A string here, an integer in [`DeliveredBody`]: as the vendor prints them.
+    version: String,
+    tokens: usize,
+    variables_used: Vec<&'a str>,
+    prompt_id: String,
+    project_id: String,
+}
+
+impl Shape for Compiled {
+    fn name(&self) -> &'static str {
+        "promptot/compiled"
+    }
+
+    fn write(&self, page: &Page<'_>) -> Shaped {
+        let body = to_json(&Envelope {
+            data: CompiledBody {
+                prompt: &page.compiled.text,
+                version: page.edition.version.number.to_string(),
+                tokens: page.compiled.tokens(),
+                variables_used: page.prepared.names().collect(),
+                prompt_id: page.edition.prompt.id.0.to_string(),
+                project_id: page.project.uuid.to_string(),
+            },
+            error: None,
+        });
+        Shaped { etag: ETag::of(&body), body }
+    }
+}
+
+/// `GET /api/v1/prompts/{prompt}`: the frozen delivery shape.
+pub struct Delivered;
+
+#[derive(Serialize)]
+struct DeliveredBody<'a> {
+    id: String,
+    name: &'a str,
+    compiled_prompt: &'a str,
+    model_config: &'a Map<String, Value>,
+    variables: Vec<DeliveredVariable<'a>>,
+    version: u32,
+    /// The header's value, quotes included. Computed over the representation without this field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct DeliveredVariable<'a> {
+    key: &'a str,
+    default_value: Option<String>,
+}
+
+impl Shape for Delivered {
+    fn name(&self) -> &'static str {
+        "promptot/delivered"
+    }
+
+    fn write(&self, page: &Page<'_>) -> Shaped {
+        let write = |etag: Option<&str>| {
+            to_json(&Envelope {
+                data: DeliveredBody {
+                    id: page.edition.prompt.id.0.to_string(),
+                    name: &page.edition.prompt.name,
+                    compiled_prompt: &page.compiled.text,
+                    model_config: &page.edition.version.content.model_config,
+                    variables: variables(page),
+                    version: page.edition.version.number,
+                    etag,
+                },
+                error: None,
+            })
+        };
+        let etag = ETag::of(&write(None));
+        Shaped { body: write(Some(etag.as_str())), etag }
+    }
+}
+
+/// Every variable that occurs, first appearance first, then those that are only declared.
+fn variables<'a>(page: &Page<'a>) -> Vec<DeliveredVariable<'a>> {
+    let declared = page.edition.version.content.variables.iter().map(|v| v.name.as_str());
+    let unused = declared.filter(|name| !page.prepared.names().any(|used| used == *name));
+    let all = page.prepared.names().chain(unused).map(|key| DeliveredVariable {
+        key,
+        default_value: page.prepared.default_of(key).map(Into::into),
+    });
+    all.collect()
+}
+
+/// `GET /api/v1/prompts`.
+pub struct Prompts;
+
+#[derive(Serialize)]
+struct ListedBody<'a> {
+    id: String,
+    name: &'a str,
+    slug: &'a str,
+    current_version: Option<String>,
+}
+
+impl ListShape for Prompts {
+    fn name(&self) -> &'static str {
+        "promptot/prompts"
+    }
+
+    fn write(&self, listed: &[Listed]) -> Shaped {
+        let prompts: Vec<_> = listed
+            .iter()
+            .map(|prompt| ListedBody {
+                id: prompt.id.0.to_string(),
+                name: &prompt.name,
+                slug: prompt.slug.as_str(),
+                current_version: prompt.current_version.map(|number| number.to_string()),
+            })
+            .collect();
+        let body = to_json(&Envelope { data: prompts, error: None });
+        Shaped { etag: ETag::of(&body), body }
+    }
+}
+
+/// The types above have string keys and no fallible parts.
+fn to_json(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).unwrap_or_default()
+}

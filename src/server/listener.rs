@@ -1,0 +1,84 @@
+//! Accepting connections, and what each failure to do so means.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use crate::server::Config;
+use crate::server::connection;
+use crate::server::drain::Drain;
+use crate::server::reply::Service;
+
+/// A bound address.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds an address; port 0 takes a free one.
+    ///
+    /// # Errors
+    ///
+    /// If the address is not ours or taken.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = TcpListener::bind(address).await?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
+    }
+
+    /// The bound address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves connections until the drain begins. Each runs in a task of the drain.
+    pub async fn run(self, service: Arc<impl Service>, config: Config, drain: Drain) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                () = drain.stopping() => return,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let (service, ending) = (Arc::clone(&service), drain.clone());
+                    let served = connection::serve(prepared(stream), service, config, ending);
+                    drain.tasks().spawn(served);
+                }
+                Err(error) if is_of_one_connection(&error) => {
+                    tracing::debug!(%error, "a connection broke off before it was accepted");
+                }
+                Err(error) => {
+                    // Out of descriptors or memory: asking again at once would only spin.
+                    tracing::error!(%error, "connections cannot be accepted");
+                    let _ = timeout(PAUSE, drain.stopping()).await;
+                }
+            }
+        }
+    }
+}
+
+/// How long nothing is accepted after the system had no room for another connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+fn prepared(stream: TcpStream) -> TcpStream {
+    // Answers are written whole: waiting for more to send would only delay them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY cannot be set");
+    }
+    stream
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}

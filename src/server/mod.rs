@@ -1,0 +1,46 @@
+//! Bytes in, bytes out.
+//!
+//! [`listener`] accepts, [`connection`] speaks HTTP/1.1 under deadlines, [`route`] hands each
+//! request to whom it concerns, [`drain`] ends it all: stop accepting, let what was started finish,
+//! then insist.
+
+pub mod connection;
+pub mod drain;
+pub mod listener;
+pub mod reply;
+pub mod route;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+pub use drain::Drain;
+pub use listener::Listener;
+pub use reply::{Reply, Service};
+pub use route::Router;
+
+/// How connections are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The address callers reach. Loopback, so that opening it to a network is a decision.
+    pub listen: SocketAddr,
+    /// How long a connection may take to send a whole request head, counted from the end of the
+    /// last answer: so it also ends idle connections.
+    pub header_timeout: Duration,
+    /// The longest request body that is read, in bytes.
+    pub body_limit_bytes: u64,
+    /// How long requests may take to finish once the process was told to stop.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7080)),
+            // The default of hyper and of many a client pool.
+            header_timeout: Duration::from_secs(30),
+            // Variables of at most 64 KiB, written with blanks.
+            body_limit_bytes: 128 << 10,
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
