@@ -13,3 +13,4 @@ pub mod delivery;
 pub mod dialects;
 pub mod admin;
 pub mod server;
+pub mod config;

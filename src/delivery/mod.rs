@@ -56,7 +56,7 @@ pub struct Config {
     /// What clients may do with a published prompt.
     pub lifetimes: Lifetimes,
     /// The longest compiled text, in bytes.
-    pub max_output_bytes: usize,
+    pub max_output_bytes: u64,
     /// How long an absent prompt stays absent without the origin being asked again.
     pub absent_for: Duration,
     /// How long one ask may wait for the origin.
@@ -330,7 +330,9 @@ impl Render {
             Resolve::Nothing => prepared.render_unresolved(),
             Resolve::Variables => {
                 let limit_bytes = self.config.max_output_bytes;
-                prepared.render(resolved, limit_bytes).map_err(|too_long| Refusal::BadInput {
+                // A limit beyond the address space is no limit.
+                let limit = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
+                prepared.render(resolved, limit).map_err(|too_long| Refusal::BadInput {
                     field: "variables",
                     problem: format!("{too_long}, the limit is {limit_bytes}: send shorter values")
                         .into(),

@@ -1,0 +1,248 @@
+//! The configuration file, parsed: its values by key path, each with its line.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use crate::config::names::Names;
+use crate::config::problem::{Place, Problem};
+
+/// A configuration file as it was loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its name, as problems should print it.
+    pub name: PathBuf,
+    /// Its content.
+    pub text: String,
+}
+
+/// A file's values, borrowed from its text.
+#[derive(Debug)]
+pub(crate) struct Document<'f> {
+    file: &'f File,
+    root: DeTable<'f>,
+}
+
+impl<'f> Document<'f> {
+    /// Parses a file.
+    ///
+    /// # Errors
+    ///
+    /// Every line that is not TOML, as far as the parser finds back into the text. Nothing else
+    /// is said of such a file: a broken table header would make each key below it look misplaced.
+    pub(crate) fn parse(file: &'f File) -> Result<Self, Vec<Problem>> {
+        let (root, errors) = DeTable::parse_recoverable(&file.text);
+        let document = Self { file, root: root.into_inner() };
+        if errors.is_empty() {
+            return Ok(document);
+        }
+
+        let problem = |error: &toml::de::Error| {
+            let place = document.spot(error.span().map_or(0, |span| span.start));
+            Problem::syntax(place, error.message())
+        };
+        let mut problems: Vec<_> = errors.iter().map(problem).collect();
+        problems.sort_by_key(|problem| line(&problem.place));
+        // What follows a line's first error is mostly the parser finding its feet.
+        problems.dedup_by(|next, kept| line(&next.place) == line(&kept.place));
+        Err(problems)
+    }
+
+    /// The value at a key path, if the file has one.
+    pub(crate) fn value(&self, path: &str) -> Option<Written<'_>> {
+        let (tables, key) = path.rsplit_once('.').unwrap_or(("", path));
+        let mut tables = tables.split('.').filter(|name| !name.is_empty());
+        let table =
+            tables.try_fold(&self.root, |table, name| table.get(name)?.get_ref().as_table());
+        let (key, value) = table?.get_key_value(key)?;
+        Some(self.written(key, value))
+    }
+
+    /// A problem for everything in the file that no key reads.
+    pub(crate) fn strangers(&self, names: &Names) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        self.strangers_in(&self.root, "", names, &mut problems);
+        problems
+    }
+
+    /// Only known tables are entered: an unknown one is a single problem, whatever it holds.
+    fn strangers_in(
+        &self,
+        table: &DeTable<'f>,
+        above: &str,
+        names: &Names,
+        problems: &mut Vec<Problem>,
+    ) {
+        for (key, value) in table {
+            let path = format!("{above}{}", quoted(key.get_ref()));
+            let written = self.written(key, value);
+            if names.is_key(&path) {
+                continue;
+            }
+            let problem = match written.value.as_table() {
+                Some(below) if names.is_table(&path) => {
+                    self.strangers_in(below, &format!("{path}."), names, problems);
+                    continue;
+                }
+                Some(_) => {
+                    let remedy = names.instead_of_table(&path);
+                    Problem::unknown(written.place, path, remedy)
+                }
+                None if names.is_table(&path) => {
+                    let expected = format!("a table: [{path}] and its keys below");
+                    Problem::value(written.place, &path, written.text, &expected)
+                }
+                None => {
+                    let remedy = names.instead_of_key(&path);
+                    Problem::unknown(written.place, path, remedy)
+                }
+            };
+            problems.push(problem);
+        }
+    }
+
+    fn written<'d>(
+        &'d self,
+        key: &Spanned<DeString<'_>>,
+        value: &'d Spanned<DeValue<'f>>,
+    ) -> Written<'d> {
+        // A table's own text would be its header, or all its keys.
+        let source = || self.file.text.get(value.span()).unwrap_or_default();
+        let text = if value.get_ref().is_table() { "a table" } else { source() };
+        Written { place: self.line(key.span()), text, value: value.get_ref() }
+    }
+
+    fn line(&self, span: Range<usize>) -> Place {
+        let (line, _) = self.position(span.start);
+        Place::Line { name: self.name(), line }
+    }
+
+    fn spot(&self, offset: usize) -> Place {
+        let (line, column) = self.position(offset);
+        Place::Spot { name: self.name(), line, column }
+    }
+
+    fn name(&self) -> String {
+        self.file.name.display().to_string()
+    }
+
+    /// Line and column of a byte, both counted from one.
+    fn position(&self, offset: usize) -> (usize, usize) {
+        let before = self.file.text.get(..offset).unwrap_or(&self.file.text);
+        let last_line = before.rsplit('\n').next().unwrap_or_default();
+        (before.matches('\n').count() + 1, last_line.chars().count() + 1)
+    }
+}
+
+/// A value of the file.
+#[derive(Debug)]
+pub(crate) struct Written<'d> {
+    /// The line of its key.
+    pub(crate) place: Place,
+    /// As it stands in the file, quotes included.
+    pub(crate) text: &'d str,
+    /// As TOML understands it.
+    pub(crate) value: &'d DeValue<'d>,
+}
+
+/// A key as a path shows it: in quotes if it would not read back without.
+fn quoted(key: &str) -> String {
+    let is_bare = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    if !key.is_empty() && key.bytes().all(is_bare) { key.to_owned() } else { format!("{key:?}") }
+}
+
+fn line(place: &Place) -> Option<usize> {
+    match place {
+        Place::Line { line, .. } | Place::Spot { line, .. } => Some(*line),
+        Place::File { .. } | Place::Variable { .. } | Place::Flag { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> File {
+        File { name: "config.toml".into(), text: text.to_owned() }
+    }
+
+    fn strangers(text: &str) -> Vec<String> {
+        let file = file(text);
+        let names = Names(vec!["demo", "cache.answers", "cache.templates"]);
+        let problems = Document::parse(&file).unwrap().strangers(&names);
+        problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_value_is_found_by_its_path_in_any_spelling_of_tables() {
+        for text in [
+            "[cache]\nanswers = 1",
+            "\ncache.answers = 1",
+            "\ncache = { answers = 1 }",
+            "\r\n\"cache\".'answers' = 1",
+        ] {
+            let file = file(text);
+            let document = Document::parse(&file).unwrap();
+
+            let written = document.value("cache.answers").expect(text);
+
+            assert_eq!(written.place.to_string(), "config.toml:2", "{text}");
+            assert_eq!(written.text, "1", "{text}");
+            assert!(document.value("cache.templates").is_none());
+            assert!(document.value("demo").is_none());
+        }
+    }
+
+    #[test]
+    fn every_stranger_is_named_with_its_line() {
+        assert_eq!(
+            strangers(
+                "demon = true\n[cache]\nanswr = 1\ntemplates = 1\n\"a.b\" = 1\n[cahe]\nx = 1\n"
+            ),
+            [
+                "config.toml:5  cache.\"a.b\" is unknown   expected one of answers, templates",
+                "config.toml:3  cache.answr is unknown   did you mean cache.answers?",
+                "config.toml:6  cahe is unknown   did you mean [cache]?",
+                "config.toml:1  demon is unknown   did you mean demo?",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_table_given_as_a_value_is_told_to_be_a_table() {
+        assert_eq!(
+            strangers("cache = 5"),
+            ["config.toml:1  cache = 5   expected a table: [cache] and its keys below"]
+        );
+        assert_eq!(strangers("[[cache]]\nanswers = 1").len(), 1);
+    }
+
+    #[test]
+    fn broken_lines_are_named_with_line_and_column() {
+        let file = file("demo = true\n\nx = 'a\ny = 1 z = 2 w = 3\n[cache\n");
+
+        let problems = Document::parse(&file).unwrap_err();
+
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            problems,
+            [
+                "config.toml:3:7  invalid literal string   expected `'`",
+                "config.toml:4:9  unexpected key or value   expected newline, `#`",
+                "config.toml:5:7  unclosed table   expected `]`",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_key_given_twice_is_named_where_it_is_given_again() {
+        let file = file("demo = true\ndemo = false");
+
+        let problems = Document::parse(&file).unwrap_err();
+
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems, ["config.toml:2:1  duplicate key   expected each key and table once"]);
+    }
+}

@@ -1,0 +1,121 @@
+//! Settings that cannot be wrong, from flags, the environment and `config.toml`.
+//!
+//! An operator should learn everything that is wrong in one run, with the line it is on and what
+//! would be right. So settings are not deserialised, which ends at the first mistake: a
+//! `Reader` is asked for one key after another, each with its default and its range. It notes
+//! what does not fit and goes on. Having been asked for every key, it knows which names in the
+//! sources nobody reads.
+//!
+//! ```text
+//! flag        --listen                        wins over
+//! environment PROMPT_EDGE__SERVER__LISTEN     wins over
+//! file        [server] listen = "…"           wins over
+//! default     Server::default().listen
+//! ```
+//!
+//! Whole and parts: `resolve` lists every key with its range; `reader` reads one key from all
+//! sources; `document` is the parsed file; `names` turns key paths into variables and typos into
+//! suggestions; [`units`] reads `30s` and `64 MiB`; `sections` holds the two tables that
+//! belong to no module of their own; `problem` is what the operator sees.
+//!
+//! # Invariants
+//!
+//! 1. Every problem is reported in the same run, of whatever kind and in whichever source
+//!    (`every_kind_of_problem_is_reported_in_one_run`).
+//! 2. A name that no key reads is refused (`a_bogus_key_is_refused_in_every_table`,
+//!    `an_unknown_variable_is_refused_with_the_one_that_was_meant`).
+//! 3. `config.toml` holds every key at its default and says what it takes
+//!    (`the_shipped_file_is_exactly_the_defaults`, `the_shipped_file_has_every_key_and_no_other`,
+//!    `the_shipped_file_tells_every_range`).
+//! 4. Of a URL that may hold a password only the scheme is printed (`a_password_is_never_printed`).
+
+mod document;
+mod names;
+mod problem;
+mod reader;
+mod resolve;
+mod sections;
+pub mod units;
+
+use std::env;
+use std::ffi::OsString;
+
+pub use document::File;
+pub use names::variable;
+pub use problem::{Found, Place, Problem, Problems};
+use reader::Reader;
+pub use reader::{Flag, Key, Sources};
+pub use sections::{Admin, InvalidStoreUrl, Store, StoreUrl};
+
+use crate::access;
+use crate::cache;
+use crate::delivery;
+use crate::server;
+use crate::telemetry::trace;
+
+/// Everything that can be set, resolved. A module is handed its own field, never the whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Serve a temporary store with example prompts instead of `store.url`.
+    pub demo: bool,
+    /// `[server]`.
+    pub server: server::Config,
+    /// `[admin]`.
+    pub admin: Admin,
+    /// `[store]`.
+    pub store: Store,
+    /// `[cache]`.
+    pub cache: cache::Config,
+    /// `[delivery]`.
+    pub delivery: delivery::Config,
+    /// `[keys]`.
+    pub keys: access::Config,
+    /// `[log]`.
+    pub log: trace::Config,
+}
+
+impl Config {
+    /// Resolves all sources into settings.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong in any source, in order of place.
+    pub fn load(sources: &Sources) -> Result<Self, Problems> {
+        let mut reader = Reader::new(sources);
+        let config = Self::read(&mut reader);
+        let (_, problems) = reader.finish();
+        if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+    }
+
+    /// Asks for every key, in the order of `config.toml`.
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let config = Self {
+            demo: reader.switch("demo", Self::default().demo),
+            server: resolve::server(reader),
+            admin: resolve::admin(reader),
+            store: resolve::store(reader),
+            cache: resolve::cache(reader),
+            delivery: resolve::delivery(reader),
+            keys: resolve::keys(reader),
+            log: resolve::log(reader),
+        };
+        resolve::refuse_a_shared_address(&config.server, &config.admin, reader);
+        config
+    }
+}
+
+/// Every key with its default and what it takes, in the order of `config.toml`.
+pub fn keys() -> Vec<Key> {
+    let sources = Sources::default();
+    let mut reader = Reader::new(&sources);
+    Config::read(&mut reader);
+    reader.finish().0
+}
+
+/// The process's environment, for [`Sources::environment`]. Its only reader.
+pub fn environment() -> Vec<(OsString, OsString)> {
+    env::vars_os().collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! The names a value can be set under: key paths, environment variables, and the nearest to a typo.
+
+/// What every environment variable of ours begins with.
+///
+/// Two underscores, because orchestrators put `PROMPT_EDGE_PORT` and the like into the
+/// environment of anything near a service called `prompt-edge`.
+pub(crate) const PREFIX: &str = "PROMPT_EDGE__";
+
+/// The environment variable that sets a key: `cache.answers` is `PROMPT_EDGE__CACHE__ANSWERS`.
+pub fn variable(path: &str) -> String {
+    format!("{PREFIX}{}", path.to_uppercase().replace('.', "__"))
+}
+
+/// The path a variable would set if there were such a key.
+pub(crate) fn path(variable: &str) -> String {
+    variable.strip_prefix(PREFIX).unwrap_or(variable).to_lowercase().replace("__", ".")
+}
+
+/// The keys that exist.
+#[derive(Debug)]
+pub(crate) struct Names(pub(crate) Vec<&'static str>);
+
+impl Names {
+    /// Whether a value can be set there.
+    pub(crate) fn is_key(&self, path: &str) -> bool {
+        self.0.contains(&path)
+    }
+
+    /// Whether keys stand below it.
+    pub(crate) fn is_table(&self, path: &str) -> bool {
+        self.tables().any(|table| table == path)
+    }
+
+    /// What to write instead of an unknown key.
+    pub(crate) fn instead_of_key(&self, path: &str) -> String {
+        match nearest(path, self.0.iter().copied()) {
+            Some(key) => format!("did you mean {key}?"),
+            None => self.children_beside(path),
+        }
+    }
+
+    /// What to write instead of an unknown table.
+    pub(crate) fn instead_of_table(&self, path: &str) -> String {
+        match nearest(path, self.tables()) {
+            Some(table) => format!("did you mean [{table}]?"),
+            None => self.children_beside(path),
+        }
+    }
+
+    /// What to write instead of an unknown environment variable.
+    pub(crate) fn instead_of_variable(&self, name: &str) -> String {
+        match nearest(&path(name), self.0.iter().copied()) {
+            Some(key) => format!("did you mean {}?", variable(key)),
+            None => format!("expected a key of config.toml, such as {}", variable("server.listen")),
+        }
+    }
+
+    fn tables(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().filter_map(|key| Some(key.rsplit_once('.')?.0))
+    }
+
+    /// The names that would be right where an unknown one stands.
+    fn children_beside(&self, path: &str) -> String {
+        let below =
+            |table: &str| path.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
+        let mut names: Vec<_> = match self.tables().filter(|table| below(table)).max() {
+            Some(table) => {
+                self.0.iter().filter_map(|key| key.strip_prefix(table)?.strip_prefix('.')).collect()
+            }
+            None => self.0.iter().filter_map(|key| key.split('.').next()).collect(),
+        };
+        names.dedup();
+        format!("expected one of {}", names.join(", "))
+    }
+}
+
+/// The candidate that `name` was probably meant to be.
+///
+/// A name in the wrong table counts as one slip, so `answers` finds `cache.answers`. A slip per
+/// four letters is let pass; beyond that a suggestion would be a guess, and a list is better.
+fn nearest(name: &str, candidates: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let (table, last) = split(name);
+    let slips = |candidate| {
+        let (its_table, its_last) = split(candidate);
+        distance(last, its_last) + distance(table, its_table).min(1)
+    };
+    let bearable = 1 + last.len() / 4;
+    let best = candidates.map(|candidate| (slips(candidate), candidate)).min();
+    best.filter(|(slips, _)| *slips <= bearable).map(|(_, candidate)| candidate)
+}
+
+/// The table and the last part of a path; the table is empty at the top.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('.').unwrap_or(("", path))
+}
+
+/// How many letters must be added, dropped or changed to turn one name into the other.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (done, letter) in from.chars().enumerate() {
+        let mut diagonal = done;
+        let mut left = done + 1;
+        let mut next = vec![left];
+        for (wanted, above) in to.chars().zip(row.iter().skip(1)) {
+            let changed = diagonal + usize::from(letter != wanted);
+            left = changed.min(left + 1).min(above + 1);
+            diagonal = *above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        Names(vec!["demo", "server.listen", "cache.answers", "cache.absent_for"])
+    }
+
+    #[test]
+    fn a_key_and_its_variable_name_each_other() {
+        assert_eq!(variable("cache.absent_for"), "PROMPT_EDGE__CACHE__ABSENT_FOR");
+        assert_eq!(path("PROMPT_EDGE__CACHE__ABSENT_FOR"), "cache.absent_for");
+        assert_eq!(path(&variable("demo")), "demo");
+    }
+
+    #[test]
+    fn a_slip_is_told_from_another_word() {
+        assert_eq!(names().instead_of_key("cache.answr"), "did you mean cache.answers?");
+        assert_eq!(names().instead_of_key("answers"), "did you mean cache.answers?");
+        assert_eq!(names().instead_of_key("cahce.answers"), "did you mean cache.answers?");
+        assert_eq!(names().instead_of_key("cache.ttl"), "expected one of answers, absent_for");
+        assert_eq!(names().instead_of_key("plugins"), "expected one of demo, server, cache");
+    }
+
+    #[test]
+    fn tables_and_variables_are_suggested_in_their_own_form() {
+        assert_eq!(names().instead_of_table("cahe"), "did you mean [cache]?");
+        assert_eq!(
+            names().instead_of_variable("PROMPT_EDGE__CACHE__ANSWER"),
+            "did you mean PROMPT_EDGE__CACHE__ANSWERS?"
+        );
+    }
+
+    #[test]
+    fn distance_counts_single_letter_changes() {
+        for (from, to, letters) in
+            [("", "", 0), ("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("é", "e", 1)]
+        {
+            assert_eq!(distance(from, to), letters, "{from} to {to}");
+        }
+    }
+}

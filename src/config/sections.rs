@@ -1,0 +1,160 @@
+//! The tables that `app` reads itself: which store, which addresses. Every other table belongs to
+//! the module it sets up.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// `[admin]`: where operators look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// The address of health, metrics and purging. It asks for no key, so it stays on loopback.
+    pub listen: SocketAddr,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7081)) }
+    }
+}
+
+/// `[store]`: where prompts and keys are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// Which store.
+    pub url: StoreUrl,
+    /// Connections that read at the same time. Misses are rare; two keep one slow read from
+    /// holding up the rest.
+    pub readers: NonZeroUsize,
+    /// How long one read may take.
+    pub timeout: Duration,
+    /// How long a write waits for another process's write to end.
+    pub busy_timeout: Duration,
+    /// How often changes by other processes are looked for. Changes are to be served within one
+    /// second, so half a second is the most.
+    pub watch_interval: Duration,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            url: StoreUrl::default(),
+            readers: NonZeroUsize::MIN.saturating_add(1),
+            timeout: Duration::from_secs(2),
+            busy_timeout: Duration::from_secs(5),
+            watch_interval: Duration::from_millis(100),
+        }
+    }
+}
+
+/// Which store holds the prompts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// A SQLite file; relative to the working directory.
+    Sqlite(PathBuf),
+}
+
+impl StoreUrl {
+    /// What is understood, as messages put it.
+    pub(crate) const FORM: &str =
+        "a SQLite file, the only store supported: sqlite:PATH, sqlite://PATH or a path";
+}
+
+impl Default for StoreUrl {
+    fn default() -> Self {
+        Self::Sqlite("prompt-edge.db".into())
+    }
+}
+
+impl FromStr for StoreUrl {
+    type Err = InvalidStoreUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidStoreUrl> {
+        let path = match text.split_once(':') {
+            Some(("sqlite", rest)) => rest.strip_prefix("//").unwrap_or(rest),
+            Some((scheme, _)) if is_scheme(scheme) => {
+                return Err(InvalidStoreUrl(Self::FORM));
+            }
+            _ => text,
+        };
+        if path == ":memory:" {
+            return Err(InvalidStoreUrl(
+                "a file, because each connection would see a memory of its own (`demo` gives a \
+                 temporary store)",
+            ));
+        }
+        if path.len() < text.len() && path.contains('?') {
+            return Err(InvalidStoreUrl("a path without parameters"));
+        }
+        if path.is_empty() || path.ends_with('/') || path.contains('\0') {
+            return Err(InvalidStoreUrl("the path of a file"));
+        }
+        Ok(Self::Sqlite(path.into()))
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+        }
+    }
+}
+
+/// Why a text names no store: what would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {0}")]
+pub struct InvalidStoreUrl(pub(crate) &'static str);
+
+/// Whether what stands before a colon is a scheme (RFC 3986 §3.1) rather than part of a path.
+/// A single letter is a drive.
+fn is_scheme(text: &str) -> bool {
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+    text.len() > 1
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(is_allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_a_sqlite_url_or_a_path() {
+        for (text, path) in [
+            ("sqlite:prompt-edge.db", "prompt-edge.db"),
+            ("sqlite://data/prompts.db", "data/prompts.db"),
+            ("sqlite:///var/lib/prompts.db", "/var/lib/prompts.db"),
+            ("/var/lib/prompts.db", "/var/lib/prompts.db"),
+            ("./odd:name.db", "./odd:name.db"),
+            ("C:\\prompts.db", "C:\\prompts.db"),
+            ("what?.db", "what?.db"),
+        ] {
+            assert_eq!(text.parse(), Ok(StoreUrl::Sqlite(path.into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_sqlite_file_is_refused_with_what_would_be() {
+        let refused = |text: &str| text.parse::<StoreUrl>().unwrap_err().to_string();
+
+        assert!(refused("postgres://host/db").contains("sqlite:PATH, sqlite://PATH or a path"));
+        assert!(refused("file:prompts.db").contains("the only store supported"));
+        assert!(refused("sqlite::memory:").contains("`demo` gives a temporary store"));
+        assert_eq!(refused("sqlite://a.db?mode=rwc"), "expected a path without parameters");
+        for empty in ["", "sqlite:", "sqlite://", "data/"] {
+            assert_eq!(refused(empty), "expected the path of a file", "{empty:?}");
+        }
+    }
+
+    #[test]
+    fn a_store_prints_as_a_url_that_reads_back() {
+        let store = StoreUrl::Sqlite("/var/lib/prompts.db".into());
+
+        assert_eq!(store.to_string(), "sqlite:/var/lib/prompts.db");
+        assert_eq!(store.to_string().parse(), Ok(store));
+    }
+}
