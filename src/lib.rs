@@ -1,4 +1,35 @@
 //! An edge-cached prompt delivery proxy.
+//!
+//! Applications ask this edge for prompts in the API they already speak. The edge knows who asks,
+//! answers from memory when it can, and asks an *origin* when it must.
+//!
+//! # Map
+//!
+//! Modules are declared in dependency order: each may use only those above it
+//! (`tests/integration/architecture.rs` checks). Read upwards from [`delivery`] to learn the
+//! product, downwards from [`server`] to follow a request.
+//!
+//! | layer      | modules                                                            |
+//! |------------|--------------------------------------------------------------------|
+//! | leaves     | [`model`] [`clock`] [`telemetry`] [`wire`] [`compile`] [`formats`] |
+//! | mechanisms | [`origins`] [`cache`]                                              |
+//! | verbs      | [`access`] [`delivery`] [`authoring`]                              |
+//! | north side | [`dialects`] [`admin`] [`server`]                                  |
+//! | assembly   | [`config`] [`app`] [`cli`]                                         |
+//!
+//! # Words
+//!
+//! * **ask** – what a caller wants, free of any dialect. **answer** – what it gets.
+//! * **origin** – any place prompts come from. **store** – one of ours, that can be written to.
+//! * **tenant** – a project and one of its environments: whose prompts, and which version of them.
+//! * **edition** – one version of one prompt, as an environment serves it.
+//! * **refusal** – a reason given to a caller. An *error* is ours and stays inside.
+//! * **publish** – make a version live in an environment.
+//! * **purge** – make caches forget. The cache *evicts* on its own; people *purge*.
+//! * **drain** – finish what was started, accept nothing new.
+//!
+//! This library exists for the `prompt-edge` binary, its tests and its benches. It promises no
+//! stability to anyone else.
 
 pub mod model;
 pub mod clock;
@@ -10,7 +41,10 @@ pub mod origins;
 pub mod cache;
 pub mod access;
 pub mod delivery;
+pub mod authoring;
 pub mod dialects;
 pub mod admin;
 pub mod server;
 pub mod config;
+pub mod app;
+pub mod cli;

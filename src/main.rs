@@ -1,3 +1,17 @@
-//! The `prompt-edge` binary.
+//! The `prompt-edge` binary: arguments in, exit code out. Everything else is in the library.
 
-fn main() {}
+use std::io::{Write, stderr};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match prompt_edge::cli::run(std::env::args_os()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let message = failure.to_string();
+            // If nobody can be told, the exit code still tells.
+            let _ = stderr().write_all(message.trim_end().as_bytes());
+            let _ = stderr().write_all(if message.is_empty() { b"" } else { b"\n" });
+            failure.exit_code()
+        }
+    }
+}

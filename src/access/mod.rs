@@ -34,6 +34,7 @@ use crate::model::{Grant, KeyDigest, KeyId, Refusal, Scope, Standing, Timestamp}
 use crate::origins;
 use crate::origins::Store;
 use crate::telemetry::Metrics;
+use crate::telemetry::trace::Chain;
 
 use credential::Token;
 
@@ -202,7 +203,7 @@ impl Gate {
                 watch.elapsed(),
             );
             let grant = found.map_err(|error| {
-                tracing::warn!(error = &error as &dyn std::error::Error, "key look-up failed");
+                tracing::warn!(error = %Chain(&error), "key look-up failed");
                 Refusal::from(&error)
             })?;
             let caller = grant.map(|grant| {

@@ -179,8 +179,7 @@ fn every_kind_of_problem_is_reported_in_one_run() {
         problems.to_string(),
         "configuration: 7 problems
   config.toml:2              cache.answers = \"0 B\"    expected a size from 1 MiB to 1 TiB
-  config.toml:3              cache.templ is unknown   expected one of templates, answers, \
-absent_for, unknown_keys, unknown_key_for
+  config.toml:3              cache.templ is unknown   expected one of templates, answers
   config.toml:6              store.readers = \"2\"      expected a whole number from 1 to 64, without quotes
   config.toml:8              logs is unknown          did you mean [log]?
   PROMPT_EDGE__CACHE__ANSWR  cache.answr is unknown   did you mean PROMPT_EDGE__CACHE__ANSWERS?

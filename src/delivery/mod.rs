@@ -44,6 +44,7 @@ use crate::model::{Environment, Listed, Noun, Reads, Refusal, Tenant};
 use crate::origins::{self, Origin, RETRY_AFTER};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
+use crate::telemetry::trace::Chain;
 use crate::wire::Representation;
 use crate::wire::caching::{Lifetimes, Outcome};
 
@@ -418,8 +419,7 @@ fn counted<T>(
     let outcome = result.as_ref().map_or_else(origins::Error::as_str, |_| "ok");
     metrics.origin_answered(name, operation, outcome, watch.elapsed());
     result.map_err(|error| {
-        let cause = &error as &dyn std::error::Error;
-        tracing::warn!(origin = name, operation, error = cause, "an origin gave no answer");
+        tracing::warn!(origin = name, operation, error = %Chain(&error), "an origin gave no answer");
         Refusal::from(&error)
     })
 }

@@ -7,13 +7,17 @@
 //!
 //! # What every implementer owes
 //!
-//! 1. Absence is an answer (`None`), only failure is an error.
-//! 2. An answer is one consistent state: never half of a publish.
-//! 3. A write that returned `Ok` survives the death of the process.
-//! 4. Every write shows up in [`Origin::changes`], after it can be read and never before.
+//! 1. Absence is an answer (`None`), only failure is an error (`a_missing_prompt_is_none`).
+//! 2. An answer is one consistent state: never half of a publish
+//!    (`a_publish_is_seen_whole_or_not_at_all`).
+//! 3. A write that returned `Ok` survives the death of the process
+//!    (`what_was_written_is_there_after_reopening`).
+//! 4. Every write shows up in [`Origin::changes`], after it can be read and never before
+//!    (`a_change_is_readable_when_it_is_told`).
 //! 5. No method blocks an async worker; a dropped future leaves nothing half written.
 
 pub mod error;
+pub mod sqlite;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -141,15 +145,16 @@ pub trait Store: Origin {
     /// Adds prompts to a project, all or none of them.
     ///
     /// * An unknown slug makes the prompt, with every version, label and published pointer.
-    /// * A known slug whose versions are the first ones of the import gets the rest of them, and
-    ///   the import's labels and pointers.
+    /// * A known slug whose versions are the first ones of the import gets the rest of them. Each
+    ///   label the import names moves to its version, and in each environment it names its stack
+    ///   of published versions becomes the one that stands; what it does not name stays.
     /// * A known slug with another history keeps it; only the import's newest version is compared
     ///   with its newest, and becomes the next draft if the content differs.
     /// * A description that differs replaces the stored one in every case.
     ///
     /// With `publish_in`, the newest version of each prompt is then published in the environment
-    /// of that name, unless it is live there already. `WriteError::Missing` names the environment
-    /// if the project has none such.
+    /// of that name, unless it is live there already. `WriteError::Missing` names an environment
+    /// the project has not, or a version that a label or a pointer means and the import has not.
     fn import(&self, import: Import) -> Pending<'_, Vec<Imported>, WriteError>;
 
     /// Makes a version live: the one numbered, or the newest. Returns its number. A version that

@@ -1,5 +1,7 @@
 //! Log lines on standard error.
 
+use std::error::Error;
+use std::fmt;
 use std::io;
 
 use tracing_subscriber::EnvFilter;
@@ -83,5 +85,20 @@ pub fn start(config: Config) {
     };
     if started.is_err() {
         tracing::debug!("logging was started before");
+    }
+}
+
+/// An error with everything that led to it, on one line.
+pub struct Chain<'a>(pub &'a (dyn Error + 'a));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
     }
 }

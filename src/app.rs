@@ -1,0 +1,221 @@
+//! The only place that builds concrete adapters and puts the parts together.
+//!
+//! [`open`] builds the configured store, [`Assembly::new`] the product over any store, and
+//! [`Edge`] puts it behind listeners, with the three things that go on in the background: applying
+//! what the store says has changed, writing down when keys were used, building the tokenizer.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::access::Gate;
+use crate::admin::Admin;
+use crate::admin::health::{Health, State};
+use crate::cache::generation::Generations;
+use crate::clock::Clock;
+use crate::compile::tokens;
+use crate::config;
+use crate::config::{Config, StoreUrl};
+use crate::delivery::Delivery;
+use crate::dialects::Services;
+use crate::origins::sqlite::{self, OpenError, SqliteStore};
+use crate::origins::{Cursor, Store};
+use crate::server::{Drain, Listener, Router};
+use crate::telemetry::Metrics;
+use crate::telemetry::trace::Chain;
+
+/// The version and the source revision of this binary.
+pub const BUILD: (&str, &str) = (env!("CARGO_PKG_VERSION"), env!("PROMPT_EDGE_REVISION"));
+
+/// Opens the configured store.
+///
+/// # Errors
+///
+/// If it cannot be used; the message says why.
+pub fn open(config: &config::Store) -> Result<Arc<dyn Store>, OpenError> {
+    let StoreUrl::Sqlite(path) = &config.url;
+    let store = SqliteStore::open(sqlite::Config {
+        path: path.clone(),
+        readers: config.readers,
+        busy_timeout: config.busy_timeout,
+        timeout: config.timeout,
+        watch_interval: config.watch_interval,
+    })?;
+    Ok(Arc::new(store))
+}
+
+/// The product, put together but not yet behind a listener.
+pub struct Assembly {
+    /// The callers' side.
+    pub router: Router,
+    /// The operators' side.
+    pub admin: Arc<Admin>,
+    /// Who may pass.
+    pub gate: Arc<Gate>,
+    /// What ends with the process.
+    pub drain: Drain,
+    generations: Arc<Generations>,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    store: Arc<dyn Store>,
+}
+
+impl Assembly {
+    /// Puts the product together over a store. Nothing runs yet.
+    pub fn new(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        let (drain, health) = (Drain::default(), Arc::new(Health::default()));
+        let metrics = Arc::new(Metrics::new(BUILD.0, BUILD.1));
+        let generations = Arc::new(Generations::default());
+        let gate = Arc::new(Gate::new(
+            config.keys,
+            Arc::clone(&store),
+            Arc::clone(&generations),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+            drain.tasks().clone(),
+        ));
+        let delivery = Arc::new(Delivery::new(
+            config.delivery,
+            config.cache,
+            Arc::clone(&generations),
+            Arc::clone(&store) as _,
+            clock,
+            (Arc::clone(&metrics), drain.tasks()),
+        ));
+        let services = Services {
+            gate: Arc::clone(&gate),
+            delivery: Arc::clone(&delivery),
+            body_limit_bytes: config.server.body_limit_bytes,
+        };
+        let router = Router::new(services, &metrics);
+        let admin = Arc::new(Admin {
+            health: Arc::clone(&health),
+            metrics: Arc::clone(&metrics),
+            delivery,
+            build: BUILD,
+        });
+        Self { router, admin, gate, drain, generations, metrics, health, store }
+    }
+
+    /// Applies what the store says has changed, until the drain begins. Ready is what the first
+    /// answer of the store makes the process.
+    pub async fn follow(self: Arc<Self>) {
+        let mut cursor = Cursor::START;
+        loop {
+            let changes = tokio::select! {
+                changes = self.store.changes(cursor) => changes,
+                () = self.drain.stopping() => return,
+            };
+            match changes {
+                Ok(changes) => {
+                    for change in &changes.changes {
+                        self.generations.apply(change);
+                    }
+                    self.metrics.changes_applied(changes.changes.len());
+                    tracing::debug!(count = changes.changes.len(), "changes applied");
+                    cursor = changes.cursor;
+                    self.health.reach(State::Ready);
+                }
+                Err(error) => {
+                    tracing::warn!(error = %Chain(&error), "the store does not say what has changed");
+                    let _ = timeout(PAUSE, self.drain.stopping()).await;
+                }
+            }
+        }
+    }
+
+    /// Writes down when keys were used, at each interval and once more when the drain begins.
+    async fn touch(self: Arc<Self>, interval: Duration) {
+        loop {
+            let is_stopping = timeout(interval, self.drain.stopping()).await.is_ok();
+            let used = self.gate.take_used();
+            if !used.is_empty()
+                && let Err(error) = self.store.touch_keys(used).await
+            {
+                tracing::warn!(error = %Chain(&error), "moments of last use were not written");
+            }
+            if is_stopping {
+                return;
+            }
+        }
+    }
+}
+
+/// How long the store is left alone after it failed to say what has changed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Why an edge did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({setting})")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The key it is configured under.
+        setting: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A running edge.
+pub struct Edge {
+    assembly: Arc<Assembly>,
+    address: SocketAddr,
+    admin_address: SocketAddr,
+    drain_timeout: Duration,
+}
+
+impl Edge {
+    /// Binds both listeners and starts to serve.
+    ///
+    /// # Errors
+    ///
+    /// If an address cannot be listened on; nothing runs then.
+    pub async fn start(
+        config: &Config,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        let public = bind(config.server.listen, "server.listen").await?;
+        let private = bind(config.admin.listen, "admin.listen").await?;
+        let (address, admin_address) = (public.address(), private.address());
+
+        let assembly = Arc::new(Assembly::new(config, store, clock));
+        let (drain, server) = (&assembly.drain, config.server);
+        let tasks = drain.tasks();
+        tasks.spawn(Arc::clone(&assembly).follow());
+        tasks.spawn(Arc::clone(&assembly).touch(config.keys.touch_interval));
+        tasks.spawn_blocking(tokens::warm);
+        tasks.spawn(public.run(Arc::new(assembly.router.clone()), server, drain.clone()));
+        tasks.spawn(private.run(Arc::clone(&assembly.admin), server, drain.clone()));
+
+        Ok(Self { assembly, address, admin_address, drain_timeout: server.drain_timeout })
+    }
+
+    /// Where callers reach it.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where operators reach it.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Stops accepting, lets what was started finish within the drain timeout, then insists.
+    /// Returns whether everything finished by itself.
+    pub async fn stop(self) -> bool {
+        self.assembly.health.reach(State::Draining);
+        self.assembly.drain.finish(self.drain_timeout).await
+    }
+}
+
+async fn bind(address: SocketAddr, setting: &'static str) -> Result<Listener, StartError> {
+    let bound = Listener::bind(address).await;
+    bound.map_err(|source| StartError::Listen { address, setting, source })
+}

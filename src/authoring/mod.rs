@@ -1,0 +1,242 @@
+//! The write path: projects, keys, prompts and their versions.
+//!
+//! Everything is named as people name it (a project by its name, a prompt by slug or id, an
+//! environment by its name) and happens at the clock's moment. The store does the rest in one
+//! transaction, and tells every running edge through its changes: nothing here knows a cache.
+
+pub mod files;
+pub mod names;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::access::credential::Secret;
+use crate::clock::Clock;
+use crate::model::{
+    ApiKey, Environment, Grant, Imported, KeyId, Overview, Portable, Project, PromptName, Scope,
+};
+use crate::origins;
+use crate::origins::{Import, NewKey, NewProject, Publish, Rollback, Store, WriteError};
+
+/// Changes what is in a store.
+#[derive(Clone)]
+pub struct Authoring {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Why something was not done. Nothing of it was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A name does not fit.
+    #[error("{what} `{name}`: {remedy}")]
+    Name {
+        /// What it was to name.
+        what: &'static str,
+        /// As it was given.
+        name: String,
+        /// What would be right.
+        remedy: &'static str,
+    },
+    /// The operating system gives no randomness.
+    #[error("the operating system gives no randomness for a key")]
+    Random(#[source] getrandom::Error),
+    /// The store refused, or failed.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl From<origins::Error> for Error {
+    fn from(error: origins::Error) -> Self {
+        Self::Write(error.into())
+    }
+}
+
+impl Authoring {
+    /// Writes to `store`.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+
+    /// Makes a project with its environments `live` and `dev`.
+    ///
+    /// # Errors
+    ///
+    /// If the name cannot be one, is taken, or there is no such plan.
+    pub async fn create_project(&self, name: &str, plan: &str) -> Result<Project, Error> {
+        names::project(name)?;
+        names::plan(plan)?;
+        let new = NewProject { name: name.into(), plan: plan.into(), at: self.clock.now() };
+        Ok(self.store.create_project(new).await?)
+    }
+
+    /// Every project, sorted by name.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn projects(&self) -> Result<Vec<Project>, Error> {
+        Ok(self.store.projects().await?)
+    }
+
+    /// The project of that name.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub async fn project(&self, name: &str) -> Result<Project, Error> {
+        let found = self.projects().await?.into_iter().find(|project| project.name == name);
+        found.ok_or_else(|| WriteError::Missing { noun: "project", name: name.to_owned() }.into())
+    }
+
+    /// The environments of a project.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn environments(&self, project: &Project) -> Result<Vec<Environment>, Error> {
+        Ok(self.store.environments(project.id).await?)
+    }
+
+    /// Issues a key that may read what an environment serves. The secret is shown once: the store
+    /// keeps its digest.
+    ///
+    /// # Errors
+    ///
+    /// If the project or the environment does not exist.
+    pub async fn issue_key(
+        &self,
+        project: &str,
+        environment: &str,
+        name: &str,
+        expires_in: Option<Duration>,
+    ) -> Result<(Secret, ApiKey), Error> {
+        let at = self.clock.now();
+        let secret = Secret::new(environment).map_err(Error::Random)?;
+        let new = NewKey {
+            project: self.project(project).await?.id,
+            environment: environment.to_owned(),
+            name: name.to_owned(),
+            digest: secret.digest(),
+            prefix: secret.prefix().to_owned(),
+            scopes: Vec::from([Scope::Deliver]),
+            expires_at: expires_in.map(|span| at.plus(span)),
+            at,
+        };
+        let key = self.store.create_key(new).await?;
+        Ok((secret, key))
+    }
+
+    /// Every key with its project and environment.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn keys(&self) -> Result<Vec<Grant>, Error> {
+        Ok(self.store.keys().await?)
+    }
+
+    /// Revokes a key; every running edge refuses it within its watch interval.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such key.
+    pub async fn revoke_key(&self, id: KeyId) -> Result<(), Error> {
+        Ok(self.store.revoke_key(id, self.clock.now()).await?)
+    }
+
+    /// Adds prompts to a project, all or none; publishes them if `publish_in` names an environment.
+    ///
+    /// # Errors
+    ///
+    /// If the project or an environment does not exist.
+    pub async fn import(
+        &self,
+        project: &Project,
+        prompts: Vec<Portable>,
+        publish_in: Option<&str>,
+    ) -> Result<Vec<Imported>, Error> {
+        let publish_in = publish_in.map(str::to_owned);
+        let import = Import { project: project.id, prompts, publish_in, at: self.clock.now() };
+        Ok(self.store.import(import).await?)
+    }
+
+    /// Every prompt of a project, or the one named, with its whole history.
+    ///
+    /// # Errors
+    ///
+    /// If the project does not exist, or a prompt is named that does not.
+    pub async fn export(
+        &self,
+        project: &str,
+        only: Option<PromptName>,
+    ) -> Result<Vec<Portable>, Error> {
+        let project = self.project(project).await?;
+        let exported = self.store.export(project.id, only.clone()).await?;
+        match only {
+            Some(prompt) if exported.is_empty() => {
+                Err(WriteError::Missing { noun: "prompt", name: prompt.to_string() }.into())
+            }
+            Some(_) | None => Ok(exported),
+        }
+    }
+
+    /// Every prompt of a project.
+    ///
+    /// # Errors
+    ///
+    /// If the project does not exist.
+    pub async fn prompts(&self, project: &str) -> Result<Vec<Overview>, Error> {
+        let project = self.project(project).await?;
+        Ok(self.store.overview(project.id).await?)
+    }
+
+    /// Makes a version live (the newest if none is named) and returns its number.
+    ///
+    /// # Errors
+    ///
+    /// If any of the things named does not exist.
+    pub async fn publish(
+        &self,
+        project: &str,
+        prompt: PromptName,
+        version: Option<u32>,
+        environment: &str,
+    ) -> Result<u32, Error> {
+        let project = self.project(project).await?.id;
+        let (environment, at) = (environment.to_owned(), self.clock.now());
+        Ok(self.store.publish(Publish { project, prompt, version, environment, at }).await?)
+    }
+
+    /// Takes back the newest publication and returns the number of the version that is live again.
+    ///
+    /// # Errors
+    ///
+    /// If any of the things named does not exist, or nothing was live before.
+    pub async fn rollback(
+        &self,
+        project: &str,
+        prompt: PromptName,
+        environment: &str,
+    ) -> Result<u32, Error> {
+        let project = self.project(project).await?.id;
+        let (environment, at) = (environment.to_owned(), self.clock.now());
+        Ok(self.store.rollback(Rollback { project, prompt, environment, at }).await?)
+    }
+
+    /// Deletes a prompt with its whole history.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such project or prompt.
+    pub async fn delete(&self, project: &str, prompt: PromptName) -> Result<(), Error> {
+        let project = self.project(project).await?;
+        Ok(self.store.delete(project.id, prompt).await?)
+    }
+}
+
+impl std::fmt::Debug for Authoring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Authoring(…)")
+    }
+}

@@ -1,0 +1,59 @@
+//! Which names people may give.
+
+use crate::authoring::Error;
+use crate::model::project::PLANS;
+
+/// A project's name: 1 to 64 visible characters, blanks between them allowed.
+///
+/// # Errors
+///
+/// If it is not.
+pub fn project(name: &str) -> Result<(), Error> {
+    let is_shown = |c: char| !c.is_control();
+    if (1..=64).contains(&name.chars().count()) && name.chars().all(is_shown) && name == name.trim()
+    {
+        return Ok(());
+    }
+    let remedy = "a name has 1 to 64 visible characters, without blanks around them";
+    Err(Error::Name { what: "project", name: name.escape_debug().to_string(), remedy })
+}
+
+/// A plan that exists.
+///
+/// # Errors
+///
+/// If there is none such.
+pub fn plan(name: &str) -> Result<(), Error> {
+    if PLANS.contains(&name) {
+        return Ok(());
+    }
+    Err(Error::Name {
+        what: "plan",
+        name: name.escape_debug().to_string(),
+        remedy: "the plans are free, pro and enterprise",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_has_a_name_that_can_be_read() {
+        for good in ["demo", "Team A", "é"] {
+            assert!(project(good).is_ok(), "{good:?}");
+        }
+        for bad in ["", " demo", "a\nb", &"x".repeat(65)] {
+            assert!(project(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_plan_is_one_of_three() {
+        assert!(plan("free").is_ok());
+        assert_eq!(
+            plan("gold").unwrap_err().to_string(),
+            "plan `gold`: the plans are free, pro and enterprise"
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! `keys`: issue, list and revoke them.
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::authoring::Authoring;
+use crate::cli::Failure;
+use crate::cli::output;
+use crate::clock::{Clock, SystemClock};
+use crate::config::units;
+use crate::model::{KeyId, Timestamp};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Issue a key: the token alone on standard output, this once.
+    Create {
+        /// The project's name.
+        #[arg(long)]
+        project: String,
+        /// What the key reads: live (what is published) or dev (the newest draft).
+        #[arg(long, value_parser = ["live", "dev"])]
+        environment: String,
+        /// A name to recognise it by.
+        #[arg(long, default_value = "")]
+        name: String,
+        /// How long it is good for, such as 90d [default: for ever]
+        #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+        expires: Option<Duration>,
+    },
+    /// List all keys, never the secrets.
+    List {
+        /// Only those of this project.
+        #[arg(long)]
+        project: Option<String>,
+        /// As a JSON array.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke a key; running servers refuse it within a second.
+    Revoke {
+        /// The id that `keys list` shows.
+        id: i64,
+    },
+}
+
+pub(super) async fn run(command: Command, authoring: Authoring) -> Result<(), Failure> {
+    match command {
+        Command::Create { project, environment, name, expires } => {
+            let issued = authoring.issue_key(&project, &environment, &name, expires).await?;
+            let (secret, key) = issued;
+            let until = key.expires_at.map_or(String::new(), |at| format!(", until {at}"));
+            output::note(&format!(
+                "key {} for project \"{project}\" ({environment}{until}); it is not shown again",
+                key.id.0
+            ));
+            output::line(secret.reveal())
+        }
+        Command::List { project, json } => list(project, json, authoring).await,
+        Command::Revoke { id } => {
+            authoring.revoke_key(KeyId(id)).await?;
+            output::line(&format!("key {id} revoked"))
+        }
+    }
+}
+
+async fn list(project: Option<String>, is_json: bool, authoring: Authoring) -> Result<(), Failure> {
+    if let Some(name) = &project {
+        authoring.project(name).await?;
+    }
+    let now = SystemClock.now();
+    let moment = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    let grants = authoring.keys().await?.into_iter();
+    let keys = grants.filter(|grant| project.as_ref().is_none_or(|p| *p == grant.project.name));
+    let rows = keys.map(|grant| {
+        json!({
+            "id": grant.key.id.0,
+            "project": grant.project.name,
+            "environment": grant.environment.name,
+            "prefix": grant.key.prefix,
+            "name": grant.key.name,
+            "status": grant.key.standing(now).as_str(),
+            "created_at": grant.key.created_at.to_string(),
+            "last_used_at": moment(grant.key.last_used_at),
+            "expires_at": moment(grant.key.expires_at),
+        })
+    });
+    let columns = [
+        "id",
+        "project",
+        "environment",
+        "prefix",
+        "name",
+        "status",
+        "created_at",
+        "last_used_at",
+        "expires_at",
+    ];
+    output::list(is_json, &columns, rows.collect())
+}

@@ -1,0 +1,120 @@
+//! `serve`: run the edge until a signal says otherwise.
+
+use std::io;
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::app::{self, Edge};
+use crate::authoring::Authoring;
+use crate::cli::Failure;
+use crate::cli::settings::Settings;
+use crate::cli::{demo, output};
+use crate::clock::SystemClock;
+use crate::config::{Config, Flag};
+use crate::origins::Store;
+use crate::telemetry::trace;
+
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// Serve a temporary store with example prompts [key: demo]
+    #[arg(long)]
+    demo: bool,
+    /// Where callers connect; port 0 takes a free one [key: server.listen]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Where operators connect; port 0 takes a free one [key: admin.listen]
+    #[arg(long, value_name = "ADDR")]
+    admin_listen: Option<String>,
+}
+
+impl Arguments {
+    fn flags(&self) -> Vec<Flag> {
+        let demo = self.demo.then(|| "true".to_owned());
+        let given = [
+            ("--demo", "demo", &demo),
+            ("--listen", "server.listen", &self.listen),
+            ("--admin-listen", "admin.listen", &self.admin_listen),
+        ];
+        let flags = given.into_iter().filter_map(|(name, path, value)| {
+            value.clone().map(|value| Flag { name, path, value })
+        });
+        flags.collect()
+    }
+}
+
+pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Failure> {
+    let mut config = settings.load(&arguments.flags())?;
+    trace::start(config.log);
+
+    // Kept until the server has stopped; dropping it removes the store.
+    let folder = if config.demo {
+        let (folder, url) = demo::temporary()?;
+        config.store.url = url;
+        Some(folder)
+    } else {
+        None
+    };
+    let store = app::open(&config.store).map_err(Failure::of)?;
+    let workers = std::thread::available_parallelism()?.get();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(workers)
+        // They render large prompts: more of them than cores would only take turns.
+        .max_blocking_threads(workers * 2)
+        .build()?;
+    let served = runtime.block_on(serve(&config, store));
+    drop(runtime);
+    if let Some(folder) = folder {
+        folder.close()?;
+    }
+    served
+}
+
+async fn serve(config: &Config, store: Arc<dyn Store>) -> Result<(), Failure> {
+    let mut signals = Signals::new()?;
+    let clock = Arc::new(SystemClock);
+    let edge = Edge::start(config, Arc::clone(&store), clock.clone()).await.map_err(Failure::of)?;
+    let (address, admin) = (edge.address(), edge.admin_address());
+    output::line(&format!("prompt-edge listening on http://{address}   admin http://{admin}"))?;
+    if config.demo {
+        let authoring = Authoring::new(store, clock);
+        output::line(&demo::fill(&authoring, &format!("http://{address}")).await?)?;
+    }
+    tracing::info!(%address, %admin, "listening");
+
+    let signal = signals.next().await;
+    tracing::info!(signal, "stopping");
+    tokio::select! {
+        all_finished = edge.stop() => {
+            if !all_finished {
+                tracing::warn!("requests were cut off at the end of the drain timeout");
+            }
+        }
+        signal = signals.next() => tracing::warn!(signal, "stopping at once"),
+    }
+    Ok(())
+}
+
+/// The signals that end a server.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Projects and their environments.
+
+use std::sync::Arc;
+
+use prompt_edge::model::{EnvironmentId, Reads};
+use prompt_edge::origins::{NewProject, Store, WriteError};
+use serde_json::json;
+
+use super::given::{Given, at, name, prompt};
+
+pub(crate) async fn a_project_starts_with_live_and_dev(store: Arc<dyn Store>) {
+    let given = Given::project(&store, "acme").await;
+
+    let environments = store.environments(given.project.id).await.expect("the store answers");
+
+    let found: Vec<_> = environments.iter().map(|e| (e.name.as_str(), e.reads)).collect();
+    assert_eq!(found, [("live", Reads::Published), ("dev", Reads::Draft)]);
+    assert!(environments.iter().all(|environment| environment.defaults.is_empty()));
+}
+
+pub(crate) async fn a_name_is_taken_once(store: Arc<dyn Store>) {
+    Given::project(&store, "acme").await;
+
+    let again = NewProject { name: "acme".into(), plan: "free".into(), at: at(9) };
+    let again = store.create_project(again).await;
+
+    assert!(matches!(again, Err(WriteError::Taken { noun: "project", .. })), "{again:?}");
+    assert_eq!(store.projects().await.expect("the store answers").len(), 1);
+}
+
+pub(crate) async fn projects_are_sorted_by_name(store: Arc<dyn Store>) {
+    let zeta = Given::project(&store, "zeta").await;
+    let acme = Given::project(&store, "acme").await;
+
+    let projects = store.projects().await.expect("the store answers");
+
+    assert_eq!(projects, [acme.project, zeta.project]);
+}
+
+pub(crate) async fn defaults_are_replaced_and_delivered(store: Arc<dyn Store>) {
+    let given = Given::project(&store, "acme").await;
+    given.import(prompt("greeting", &["Hello"])).await;
+
+    for defaults in [json!({"tone": "warm", "left": 0.70}), json!({"tone": null})] {
+        let defaults = defaults.as_object().expect("an object").clone();
+        store.set_defaults(given.dev.environment, defaults.clone()).await.expect("it is stored");
+
+        let edition = store.edition(given.dev, &name("greeting")).await.expect("the store answers");
+        assert_eq!(edition.expect("it is served").defaults, defaults);
+    }
+
+    let unknown = store.set_defaults(EnvironmentId(-5), serde_json::Map::new()).await;
+    assert!(matches!(unknown, Err(WriteError::Missing { noun: "environment", .. })));
+}

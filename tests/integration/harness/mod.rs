@@ -1,0 +1,3 @@
+//! What tests stand on: real parts in temporary places.
+
+pub(crate) mod store;

@@ -1,0 +1,11 @@
+//! What the parts do together, seen from outside of the library.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests: what they expect, they check"
+)]
+
+mod contract;
+mod harness;
+mod sqlite;
