@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 
@@ -78,7 +78,10 @@ impl Format {
 /// Starts logging for the whole process. A second call changes nothing.
 pub fn start(config: Config) {
     let filter = EnvFilter::new(config.level.as_str());
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
     let started = match config.format {
         Format::Json => lines.json().flatten_event(true).try_init(),
         Format::Text => lines.with_target(false).try_init(),
