@@ -77,7 +77,7 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Op
     write_ahead(connection)
         .map_err(|source| OpenError::Inaccessible { path: path.to_owned(), source })?;
     if found < known() {
-        migrate(connection, path)?;
+        migrate(connection, path, found)?;
     }
     Ok(())
 }
@@ -129,8 +129,8 @@ fn write_ahead(connection: &mut Connection) -> rusqlite::Result<()> {
 }
 
 /// Runs the migrations the file has not had, each in a transaction of its own.
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    let mut number = 1;
+fn migrate(connection: &mut Connection, path: &Path, found: i64) -> Result<(), OpenError> {
+    let mut number = found + 1;
     loop {
         let stepped = step(connection);
         let failed = |source| OpenError::Migration { path: path.to_owned(), number, source };

@@ -78,18 +78,28 @@ pub(crate) async fn every_write_to_a_prompt_tells_it(store: Arc<dyn Store>) {
     given.import(labelled).await;
     assert_eq!(told().await, expected, "its label moved");
 
-    given.publish("greeting", 1, "live").await.expect("it can be published");
-    assert_eq!(told().await, expected, "published");
-
-    given.publish("greeting", 2, "live").await.expect("it can be published");
-    told().await;
-    given.rollback("greeting", "live").await.expect("there is one before");
-    assert_eq!(told().await, expected, "rolled back");
-
     let mut described = prompt("greeting", &["three"]);
     described.description = "says hello".into();
     given.import(described).await;
     assert_eq!(told().await, expected, "described");
+}
+
+pub(crate) async fn publishing_and_rolling_back_tell_the_prompt(store: Arc<dyn Store>) {
+    let given = Given::project(&store, "acme").await;
+    given.import(prompt("greeting", &["one", "two"])).await;
+    let expected = [changed(&given, "greeting").await];
+    let start = given.now().await;
+
+    given.publish("greeting", 1, "live").await.expect("it can be published");
+    let published = given.changes(start).await;
+    given.publish("greeting", 2, "live").await.expect("it can be published");
+    let published_again = given.changes(published.cursor).await;
+    given.rollback("greeting", "live").await.expect("there is one before");
+    let rolled_back = given.changes(published_again.cursor).await;
+
+    assert_eq!(published.changes, expected);
+    assert_eq!(published_again.changes, expected);
+    assert_eq!(rolled_back.changes, expected);
 }
 
 pub(crate) async fn a_delete_tells_both_names(store: Arc<dyn Store>) {

@@ -1,6 +1,7 @@
 //! What a promise starts from: a project, a few prompts, and short words for asking.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use prompt_edge::model::{
     Block, BlockKind, Content, Imported, KeyDigest, Portable, PortableVersion, Project, PromptName,
@@ -9,6 +10,7 @@ use prompt_edge::model::{
 use prompt_edge::origins::{
     Changes, Cursor, Import, NewKey, NewProject, Publish, Rollback, Store, WriteError,
 };
+use tokio::time::timeout;
 
 /// A project in a store, with the tenants of its two environments.
 pub(crate) struct Given {
@@ -102,9 +104,10 @@ impl Given {
         self.store.changes(Cursor::START).await.expect("the store answers").cursor
     }
 
-    /// What changed after the cursor.
+    /// What changed after the cursor. Something must have, or be about to.
     pub(crate) async fn changes(&self, cursor: Cursor) -> Changes {
-        self.store.changes(cursor).await.expect("the store answers")
+        let told = timeout(Duration::from_secs(30), self.store.changes(cursor)).await;
+        told.expect("a change is told").expect("the store answers")
     }
 }
 

@@ -23,6 +23,7 @@ macro_rules! keeps_the_contract {
                 changes::every_write_to_a_key_tells_its_digest
                 changes::every_write_to_a_project_tells_it
                 changes::every_write_to_a_prompt_tells_it
+                changes::publishing_and_rolling_back_tell_the_prompt
                 changes::repeats_are_told_once
                 changes::the_start_is_answered_at_once
                 changes::waiting_ends_with_the_next_change

@@ -156,6 +156,13 @@ CREATE TRIGGER prompt_made AFTER INSERT ON prompts BEGIN
     INSERT INTO changes (kind, project, prompt, slug)
     VALUES ('prompt', NEW.project, NEW.uuid, NEW.slug);
 END;
+CREATE TRIGGER prompt_changed AFTER UPDATE ON prompts BEGIN
+    INSERT INTO changes (kind, project, prompt, slug)
+    SELECT 'prompt', OLD.project, OLD.uuid, OLD.slug
+    WHERE (OLD.project, OLD.uuid, OLD.slug) <> (NEW.project, NEW.uuid, NEW.slug);
+    INSERT INTO changes (kind, project, prompt, slug)
+    VALUES ('prompt', NEW.project, NEW.uuid, NEW.slug);
+END;
 CREATE TRIGGER prompt_deleted AFTER DELETE ON prompts BEGIN
     INSERT INTO changes (kind, project, prompt, slug)
     VALUES ('prompt', OLD.project, OLD.uuid, OLD.slug);
