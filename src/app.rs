@@ -22,7 +22,7 @@ use crate::config::{Config, StoreUrl};
 use crate::delivery::Delivery;
 use crate::dialects::Services;
 use crate::origins::sqlite::{self, OpenError, SqliteStore};
-use crate::origins::{Cursor, Store};
+use crate::origins::{self, Changes, Cursor, Store};
 use crate::server::{Drain, Listener, Router};
 use crate::telemetry::Metrics;
 use crate::telemetry::trace::Chain;
@@ -100,31 +100,39 @@ impl Assembly {
         Self { router, admin, gate, drain, generations, metrics, health, store }
     }
 
-    /// Applies what the store says has changed, until the drain begins. Ready is what the first
-    /// answer of the store makes the process.
+    /// Applies what the store says has changed, until the drain begins.
     pub async fn follow(self: Arc<Self>) {
         let mut cursor = Cursor::START;
         loop {
-            let changes = tokio::select! {
-                changes = self.store.changes(cursor) => changes,
+            let followed = tokio::select! {
+                followed = self.follow_once(cursor) => followed,
                 () = self.drain.stopping() => return,
             };
-            match changes {
-                Ok(changes) => {
-                    for change in &changes.changes {
-                        self.generations.apply(change);
-                    }
-                    self.metrics.changes_applied(changes.changes.len());
-                    tracing::debug!(count = changes.changes.len(), "changes applied");
-                    cursor = changes.cursor;
-                    self.health.reach(State::Ready);
-                }
+            match followed {
+                Ok(next) => cursor = next,
                 Err(error) => {
                     tracing::warn!(error = %Chain(&error), "the store does not say what has changed");
                     let _ = timeout(PAUSE, self.drain.stopping()).await;
                 }
             }
         }
+    }
+
+    /// Waits for the next changes, applies them and returns where to go on. Ready is what the first
+    /// answer of the store makes the process.
+    ///
+    /// # Errors
+    ///
+    /// If the store does not say what has changed; ask again with the same cursor.
+    pub async fn follow_once(&self, cursor: Cursor) -> Result<Cursor, origins::Error> {
+        let Changes { changes, cursor } = self.store.changes(cursor).await?;
+        for change in &changes {
+            self.generations.apply(change);
+        }
+        self.metrics.changes_applied(changes.len());
+        tracing::debug!(count = changes.len(), "changes applied");
+        self.health.reach(State::Ready);
+        Ok(cursor)
     }
 
     /// Writes down when keys were used, at each interval and once more when the drain begins.
