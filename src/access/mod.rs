@@ -13,8 +13,10 @@
 //! # Invariants
 //!
 //! 1. A caller never learns whether a key is unknown, expired or revoked.
-//!    (`tests::unknown_expired_and_revoked_keys_are_refused_alike`)
-//! 2. The token is hashed at once and never kept, printed or compared as text.
+//!    (`unknown_expired_and_revoked_keys_are_refused_alike` in `tests/integration/access.rs`)
+//! 2. A revocation that is known stops everybody who comes after it, even if the store was asked
+//!    before it. (`a_revocation_outruns_a_fetch_that_began_before_it`, in the same place)
+//! 3. The token is hashed at once and never kept, printed or compared as text.
 
 pub mod credential;
 
@@ -68,7 +70,7 @@ pub struct Gate {
     metrics: Arc<Metrics>,
     known: Map<KeyDigest, Caller, RandomState>,
     unknown: Map<KeyDigest, Absence, RandomState>,
-    flights: Flights<KeyDigest, Result<Option<Caller>, Refusal>>,
+    flights: Flights<(KeyDigest, Stamp), Result<Option<Caller>, Refusal>>,
     unknown_key_for: Duration,
 }
 
@@ -173,8 +175,9 @@ impl Gate {
     }
 
     async fn identify(&self, digest: KeyDigest, now: Timestamp) -> Result<Caller, Refusal> {
-        let stamp = self.stamp(&digest);
-        let (landed, _) = self.flights.join(digest, || self.ask_store(digest)).await;
+        let stamp = self.generations.stamp([Mark::Key(&digest), Mark::AnySettings]);
+        let flight = self.flights.join((digest, stamp), || self.ask_store(digest, stamp));
+        let (landed, _) = flight.await;
         match landed.unwrap_or(Err(Refusal::Internal))? {
             Some(caller) => Ok(caller),
             None => {
@@ -188,11 +191,11 @@ impl Gate {
     fn ask_store(
         &self,
         digest: KeyDigest,
+        stamp: Stamp,
     ) -> impl Future<Output = Result<Option<Caller>, Refusal>> + use<> {
         let store = Arc::clone(&self.store);
         let metrics = Arc::clone(&self.metrics);
         let known = self.known.clone();
-        let stamp = self.stamp(&digest);
         async move {
             let watch = Stopwatch::start();
             let found = store.grant(digest).await;
@@ -216,10 +219,6 @@ impl Gate {
             }
             Ok(caller)
         }
-    }
-
-    fn stamp(&self, digest: &KeyDigest) -> Stamp {
-        self.generations.stamp([Mark::Key(digest), Mark::AnySettings])
     }
 }
 

@@ -3,7 +3,8 @@
 //! An entry is stamped with the marks of what it depends on *before* the origin is read, and is
 //! worth nothing once one of them has moved. So a change costs one addition however many entries
 //! it concerns, a hit two relaxed loads, and a fetch that began before a change cannot outlive it,
-//! whenever it is stored.
+//! whenever it is stored. Whoever shares a fetch shares its stamp, so that nobody who comes after a
+//! change is given what was fetched before it.
 //!
 //! The marks are a table of fixed size, indexed by a seeded hash. Two things that fall on one mark
 //! cost each other a fetch now and then; they can never keep each other alive.
@@ -32,7 +33,7 @@ pub enum Mark<'a> {
 }
 
 /// The state of two marks at one moment. What depends on one thing only names it twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stamp([(u32, u64); 2]);
 
 /// The table of marks.

@@ -20,6 +20,10 @@
 //!    `tests/integration/delivery.rs`)
 //! 2. Whatever is kept was stamped before the origin was read, so a change that came in between
 //!    leaves it worthless. (`cache`, invariant 4)
+//! 3. Whoever asks after a change never joins a fetch from before it: the stamp is part of what
+//!    makes two fetches the same.
+//!    (`whoever_asks_after_a_publish_does_not_join_a_fetch_from_before_it` in
+//!    `tests/integration/delivery.rs`)
 
 pub mod answer;
 pub mod ask;
@@ -82,13 +86,13 @@ pub struct Delivery {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     cache: Arc<Cache<Finished>>,
-    sheet_flights: Flights<SheetKey, Result<Known, Refusal>>,
-    list_flights: Flights<Tenant, Result<Fetched, Refusal>>,
+    sheet_flights: Flights<(SheetKey, Stamp), Result<Known, Refusal>>,
+    list_flights: Flights<(Tenant, Stamp), Result<List, Refusal>>,
     counters: [Counter; Outcome::ALL.len()],
 }
 
-/// A list and what it was read under.
-type Fetched = (Arc<[Listed]>, Stamp);
+/// A list of prompts, shared by all who waited for it.
+type List = Arc<[Listed]>;
 
 impl Delivery {
     /// A delivery from `origin`; its questions run in `tasks`.
@@ -203,13 +207,11 @@ impl Delivery {
             return Ok(self.answer(entry, Outcome::Hit));
         }
 
-        let (landed, boarded) = landing(
-            self.config.deadline,
-            self.list_flights.join(tenant, || self.fetch_list(tenant)),
-        )
-        .await?;
-        let (listed, stamp) = landed?;
-        let Shaped { body, etag } = listing.shape.write(&listed);
+        let marks = [Mark::Listing(tenant.project), Mark::Settings(tenant.project)];
+        let stamp = self.cache.generations().stamp(marks);
+        let flight = self.list_flights.join((tenant, stamp), || self.fetch_list(tenant));
+        let (landed, boarded) = landing(self.config.deadline, flight).await?;
+        let Shaped { body, etag } = listing.shape.write(&landed?);
         let cache_control = cache_control(&listing.caller.grant().environment, &self.config);
         let entry = finish(
             Representation::json(body, etag, cache_control),
@@ -250,19 +252,22 @@ impl Delivery {
     }
 
     async fn fetch_or_wait(&self, key: SheetKey) -> Result<(Known, Option<Outcome>), Refusal> {
-        let flight = self.sheet_flights.join(key.clone(), || self.fetch_sheet(key));
+        let project = key.tenant.project;
+        let marks = [Mark::Prompt(project, &key.prompt), Mark::Settings(project)];
+        let stamp = self.cache.generations().stamp(marks);
+        let flight = self.sheet_flights.join((key.clone(), stamp), || self.fetch_sheet(key, stamp));
         let (landed, boarded) = landing(self.config.deadline, flight).await?;
         Ok((landed?, Some(of_boarding(boarded))))
     }
 
-    fn fetch_sheet(&self, key: SheetKey) -> impl Future<Output = Result<Known, Refusal>> + use<> {
+    fn fetch_sheet(
+        &self,
+        key: SheetKey,
+        stamp: Stamp,
+    ) -> impl Future<Output = Result<Known, Refusal>> + use<> {
         let origin = Arc::clone(&self.origin);
         let metrics = Arc::clone(&self.metrics);
         let cache = Arc::clone(&self.cache);
-        let project = key.tenant.project;
-        let stamp = cache
-            .generations()
-            .stamp([Mark::Prompt(project, &key.prompt), Mark::Settings(project)]);
         let until = self.clock.now().plus(self.config.absent_for);
         async move {
             let watch = Stopwatch::start();
@@ -282,17 +287,13 @@ impl Delivery {
         }
     }
 
-    fn fetch_list(&self, tenant: Tenant) -> impl Future<Output = Result<Fetched, Refusal>> + use<> {
+    fn fetch_list(&self, tenant: Tenant) -> impl Future<Output = Result<List, Refusal>> + use<> {
         let origin = Arc::clone(&self.origin);
         let metrics = Arc::clone(&self.metrics);
-        let project = tenant.project;
-        let stamp =
-            self.cache.generations().stamp([Mark::Listing(project), Mark::Settings(project)]);
         async move {
             let watch = Stopwatch::start();
             let listed = origin.listing(tenant).await;
-            let listed = counted(&metrics, &*origin, "listing", watch, listed)?;
-            Ok((listed.into(), stamp))
+            Ok(counted(&metrics, &*origin, "listing", watch, listed)?.into())
         }
     }
 
