@@ -6,6 +6,9 @@
     reason = "helpers of tests are tests: what they expect, they check"
 )]
 
+mod access;
 mod contract;
+mod delivery;
+mod dialects;
 mod harness;
 mod sqlite;

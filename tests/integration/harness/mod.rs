@@ -1,3 +1,7 @@
 //! What tests stand on: real parts in temporary places.
 
+pub(crate) mod edge;
+pub(crate) mod exchange;
+pub(crate) mod prompt;
 pub(crate) mod store;
+pub(crate) mod watched;

@@ -1,0 +1,3 @@
+//! Every dialect, exchange by exchange.
+
+mod promptot;
