@@ -7,8 +7,10 @@
 )]
 
 mod access;
+mod architecture;
 mod contract;
 mod delivery;
 mod dialects;
+mod docs;
 mod harness;
 mod sqlite;
