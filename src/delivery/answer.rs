@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use crate::cache::entry::Entry;
+use crate::model::Refusal;
 use crate::telemetry::metrics::RouteMetrics;
 use crate::wire::Representation;
 use crate::wire::Response;
@@ -45,5 +46,21 @@ impl Answer {
     /// Both doors of delivery, the fast lane and the long way, end here.
     pub fn respond(&self, request: &HeaderMap) -> Response {
         self.finished().representation.respond(request, self.outcome)
+    }
+}
+
+/// Why there is no answer, and where that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// The reason.
+    pub refusal: Refusal,
+    /// Where it was found: of an absent prompt, in memory or at the origin.
+    pub outcome: Outcome,
+}
+
+/// Any other reason was found on the way to an answer.
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, outcome: Outcome::Refused }
     }
 }

@@ -52,7 +52,7 @@ use crate::telemetry::trace::Chain;
 use crate::wire::Representation;
 use crate::wire::caching::{Lifetimes, Outcome};
 
-pub use answer::{Answer, Finished};
+pub use answer::{Answer, Denied, Finished};
 pub use ask::{Ask, ListShape, Listing, Page, Resolve, Shape, Shaped};
 
 /// How answers are made and for how long they may be kept by others.
@@ -139,7 +139,7 @@ impl Delivery {
     /// # Cancellation
     ///
     /// Dropping the future never cancels a question to the origin: others may wait for it.
-    pub async fn deliver(&self, ask: Ask<'_>) -> Result<Answer, Refusal> {
+    pub async fn deliver(&self, ask: Ask<'_>) -> Result<Answer, Denied> {
         let tenant = ask.caller.grant().tenant();
         let (sheet, found) = self.find(SheetKey { tenant, prompt: ask.prompt.clone() }).await?;
 
@@ -228,13 +228,13 @@ impl Delivery {
         self.cache.holds()
     }
 
-    /// Counts a request that was turned away before anything was looked up.
-    pub fn count_refused(&self) {
-        self.count(Outcome::Refused);
+    /// Counts a request that has no answer. Whoever writes the refusal calls it, once.
+    pub fn count_denied(&self, denied: &Denied) {
+        self.count(denied.outcome);
     }
 
     /// Finds a prompt's template, and how: `None` if it was in memory.
-    async fn find(&self, key: SheetKey) -> Result<(Arc<Sheet>, Option<Outcome>), Refusal> {
+    async fn find(&self, key: SheetKey) -> Result<(Arc<Sheet>, Option<Outcome>), Denied> {
         let (known, found) = match self.cache.sheet(&key) {
             Some(Known::Absent(absence)) if absence.until <= self.clock.now() => {
                 self.fetch_or_wait(key).await?
@@ -244,10 +244,10 @@ impl Delivery {
         };
         match known {
             Known::Present(sheet) => Ok((sheet, found)),
-            Known::Absent(_) => {
-                self.count(found.unwrap_or(Outcome::Absent));
-                Err(Refusal::NotFound { noun: Noun::Prompt })
-            }
+            Known::Absent(_) => Err(Denied {
+                refusal: Refusal::NotFound { noun: Noun::Prompt },
+                outcome: found.unwrap_or(Outcome::Absent),
+            }),
         }
     }
 

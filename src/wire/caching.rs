@@ -69,7 +69,7 @@ pub enum Outcome {
     Miss,
     /// The origin was asked, by another request that this one waited for.
     Collapsed,
-    /// The request was turned away before anything was looked up.
+    /// The request was turned away: by what it asked, or because the origin gave no answer.
     Refused,
 }
 

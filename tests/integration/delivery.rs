@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::harness::edge::Edge;
 use crate::harness::exchange::{
-    Answer, COLLAPSED, HIT, MISS, RENDERED, compiled, compiled_with, query, request, with,
+    ABSENT, Answer, COLLAPSED, HIT, MISS, RENDERED, compiled, compiled_with, query, request, with,
 };
 use crate::harness::prompt::{Draft, prompt};
 use crate::harness::watched::Fault;
@@ -286,6 +286,21 @@ async fn an_absence_is_remembered_as_long_as_it_is_meant_to_be() {
     edge.get(compiled("nowhere"), &edge.live).await.expect_refusal(404, "NOT_FOUND");
 
     assert_eq!(edge.store.asked().editions, 2, "after `absent_for` the store is asked again");
+}
+
+#[tokio::test]
+async fn an_absence_says_where_it_was_found_and_is_counted_once() {
+    let edge = Edge::serving([]).await;
+
+    let asked = edge.get(compiled("nowhere"), &edge.live).await;
+    let remembered = edge.get(compiled("nowhere"), &edge.live).await;
+
+    asked.expect_status(404).expect_header("cache-status", MISS);
+    remembered.expect_status(404).expect_header("cache-status", ABSENT);
+    let lookups = |outcome| format!("prompt_edge_cache_lookups_total{{outcome=\"{outcome}\"}}");
+    assert_eq!(edge.metric(&lookups("miss")).await, 1);
+    assert_eq!(edge.metric(&lookups("absent")).await, 1);
+    assert_eq!(edge.metric(&lookups("refused")).await, 0);
 }
 
 #[tokio::test]

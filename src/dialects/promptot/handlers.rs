@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::access::Caller;
 use crate::access::credential::Token;
-use crate::delivery::{Ask, Listing, Resolve, Shape};
+use crate::delivery::{Ask, Denied, Listing, Resolve, Shape};
 use crate::dialects::Services;
 use crate::dialects::promptot::routes::Route;
 use crate::dialects::promptot::shapes;
@@ -31,19 +31,21 @@ pub(super) async fn handle<B>(
     prompt: Cow<'_, str>,
     (parts, body): (&Parts, B),
     metrics: &Arc<RouteMetrics>,
-) -> Result<Response, Refusal>
+) -> Result<Response, Denied>
 where
     B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
     if route == Route::Unknown {
-        return Err(Refusal::NotFound { noun: Noun::Route });
+        return Err(Refusal::NotFound { noun: Noun::Route }.into());
     }
     if !route.allows(&parts.method) {
-        return Err(Refusal::MethodNotAllowed { allow: route.allow() });
+        return Err(Refusal::MethodNotAllowed { allow: route.allow() }.into());
     }
     let caller = services.gate.admit(Token::of(&parts.headers), Scope::Deliver).await?;
     let shape: &'static dyn Shape = match route {
-        Route::Prompts | Route::Unknown => return list(services, parts, &caller, metrics).await,
+        Route::Prompts | Route::Unknown => {
+            return Ok(list(services, parts, &caller, metrics).await?);
+        }
         Route::Compiled => &shapes::Compiled,
         Route::Prompt => &shapes::Delivered,
     };

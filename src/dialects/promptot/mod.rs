@@ -21,7 +21,7 @@ use hyper::body::Body;
 use crate::dialects::{Served, Services};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
-use crate::wire::caching::{CACHE_STATUS, Outcome};
+use crate::wire::caching::CACHE_STATUS;
 
 use routes::Route;
 
@@ -65,12 +65,11 @@ impl PromptOt {
 
         let (response, refused) = match served {
             Ok(response) => (response, None),
-            Err(refusal) => {
-                let mut response = errors::respond(&refusal);
-                let outcome = Outcome::Refused;
-                response.headers_mut().append(CACHE_STATUS, outcome.cache_status());
-                self.services.delivery.count_refused();
-                (response, Some(refusal.as_str()))
+            Err(denied) => {
+                let mut response = errors::respond(&denied.refusal);
+                response.headers_mut().append(CACHE_STATUS, denied.outcome.cache_status());
+                self.services.delivery.count_denied(&denied);
+                (response, Some(denied.refusal.as_str()))
             }
         };
         Served { response, route: Arc::clone(metrics), refused }

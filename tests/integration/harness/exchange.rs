@@ -118,6 +118,7 @@ impl Answer {
 
 /// The sources that `Cache-Status` tells apart.
 pub(crate) const HIT: &str = "prompt-edge; hit";
+pub(crate) const ABSENT: &str = "prompt-edge; hit; detail=absent";
 pub(crate) const RENDERED: &str = "prompt-edge; fwd=uri-miss; stored; detail=rendered";
 pub(crate) const MISS: &str = "prompt-edge; fwd=uri-miss; stored";
 pub(crate) const COLLAPSED: &str = "prompt-edge; fwd=uri-miss; collapsed";
