@@ -19,8 +19,10 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use prompt_edge::dialects::promptot::errors;
-use prompt_edge::model::{Noun, Refusal, Scope};
+use prompt_edge::delivery::ListShape;
+use prompt_edge::dialects::promptot::{errors, shapes};
+use prompt_edge::model::{Listed, Noun, PromptId, Refusal, Scope};
+use prompt_edge::wire::ETag;
 use serde_json::{Value, json};
 
 use crate::harness::edge::Edge;
@@ -88,6 +90,37 @@ fn every_route_has_an_exchange_with_every_method() {
         assert!(has(method, |path| path.ends_with("/compiled")), "{method} of a text");
     }
     assert!(has("QUERY", |path| path.ends_with("/compiled")), "QUERY of a text");
+}
+
+/// No store has such a prompt yet: an import brings a version.
+#[test]
+fn a_prompt_without_a_version_is_listed_with_null() {
+    let listed = Listed {
+        id: PromptId(ids::GREETING.parse().expect("the id is a UUID")),
+        name: "Greeting".to_owned(),
+        slug: "greeting".parse().expect("the slug is one"),
+        current_version: None,
+    };
+
+    let shaped = shapes::Prompts.write(&[listed]);
+
+    let body: Value = serde_json::from_slice(&shaped.body).expect("the body is JSON");
+    assert_eq!(body["data"][0]["current_version"], Value::Null);
+    assert!(body["data"][0].as_object().is_some_and(|line| line.contains_key("current_version")));
+}
+
+/// The body's `etag` is the header's value, computed over the body without it.
+#[tokio::test]
+async fn the_tag_in_the_body_is_that_of_the_body_without_it() {
+    let edge = Edge::serving([greeting()]).await;
+
+    let answer = edge.get("/api/v1/prompts/greeting", &edge.live).await;
+
+    let mut body = answer.json();
+    let tag = body["data"].as_object_mut().and_then(|data| data.shift_remove("etag"));
+    let rest = serde_json::to_vec(&body).expect("JSON can be written");
+    assert_eq!(tag, Some(answer.header("etag").into()));
+    assert_eq!(ETag::of(&rest).as_str(), answer.header("etag"));
 }
 
 /// One of each, so that the list is complete when it compiles.
@@ -208,7 +241,7 @@ impl Played {
             }
         }
         let request = match self.request(asked) {
-            tagged if asked.contains("<etag>") => self.with_current_tag(tagged).await,
+            tagged if asked.contains("etag>") => self.with_current_tag(tagged).await,
             plain => plain,
         };
         let is_compiled = request.uri().path().ends_with("/compiled");
