@@ -24,7 +24,7 @@ mod transfer;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,7 +164,8 @@ impl fmt::Display for Failure {
         match self {
             Self::Config(problems) => problems.fmt(f),
             Self::Partial => Ok(()),
-            Self::Usage(error) => error.render().ansi().fmt(f),
+            Self::Usage(error) if io::stderr().is_terminal() => error.render().ansi().fmt(f),
+            Self::Usage(error) => error.render().fmt(f),
             Self::Other(error) => write!(f, "error: {}", Chain(error.as_ref())),
         }
     }
