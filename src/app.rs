@@ -173,6 +173,8 @@ pub enum StartError {
 /// A running edge.
 pub struct Edge {
     assembly: Arc<Assembly>,
+    /// The operators' side, which ends last: until then `/readyz` says that the edge drains.
+    operators: Drain,
     address: SocketAddr,
     admin_address: SocketAddr,
     drain_timeout: Duration,
@@ -200,9 +202,12 @@ impl Edge {
         tasks.spawn(Arc::clone(&assembly).touch(config.keys.touch_interval));
         tasks.spawn_blocking(tokens::warm);
         tasks.spawn(public.run(Arc::new(assembly.router.clone()), server, drain.clone()));
-        tasks.spawn(private.run(Arc::clone(&assembly.admin), server, drain.clone()));
+        let operators = Drain::default();
+        let admin = private.run(Arc::clone(&assembly.admin), server, operators.clone());
+        operators.tasks().spawn(admin);
 
-        Ok(Self { assembly, address, admin_address, drain_timeout: server.drain_timeout })
+        let drain_timeout = server.drain_timeout;
+        Ok(Self { assembly, operators, address, admin_address, drain_timeout })
     }
 
     /// Where callers reach it.
@@ -219,9 +224,14 @@ impl Edge {
     /// Returns whether everything finished by itself.
     pub async fn stop(self) -> bool {
         self.assembly.health.reach(State::Draining);
-        self.assembly.drain.finish(self.drain_timeout).await
+        let all_finished = self.assembly.drain.finish(self.drain_timeout).await;
+        self.operators.finish(OPERATORS_FINISH).await;
+        all_finished
     }
 }
+
+/// How long an operator's open request may take: its answer is in memory.
+const OPERATORS_FINISH: Duration = Duration::from_secs(1);
 
 async fn bind(address: SocketAddr, setting: &'static str) -> Result<Listener, StartError> {
     let bound = Listener::bind(address).await;
