@@ -180,3 +180,14 @@ fn a_file_in_a_missing_folder_is_refused() {
 
     assert!(matches!(refused, Err(OpenError::Inaccessible { .. })), "{refused:?}");
 }
+
+#[test]
+fn a_file_that_is_no_database_is_said_to_be_none() {
+    let directory = tempfile::tempdir().expect("a temporary folder can be made");
+    let path = directory.path().join("notes.txt");
+    std::fs::write(&path, "long enough to be looked at. ".repeat(100)).expect("it is written");
+
+    let refused = SqliteStore::open(Config::at(path));
+
+    assert!(matches!(refused, Err(OpenError::NotADatabase { .. })), "{refused:?}");
+}

@@ -102,10 +102,9 @@ impl SqliteStore {
     pub fn open(config: Config) -> Result<Self, OpenError> {
         // An absolute path is a file, never one of SQLite's special names such as `:memory:`.
         let path = std::path::absolute(&config.path).unwrap_or_else(|_| config.path.clone());
-        let inaccessible = |source| OpenError::Inaccessible { path: path.clone(), source };
+        let failed = |source| OpenError::of(&path, source);
 
-        let mut writer =
-            connect(&path, OpenFlags::SQLITE_OPEN_CREATE, &config).map_err(inaccessible)?;
+        let mut writer = connect(&path, OpenFlags::SQLITE_OPEN_CREATE, &config).map_err(failed)?;
         schema::prepare(&mut writer, &path)?;
         let reader = || {
             let connection = connect(&path, OpenFlags::empty(), &config)?;
@@ -114,9 +113,9 @@ impl SqliteStore {
         };
         let mut readers = Vec::with_capacity(config.readers.get());
         for index in 0..config.readers.get() {
-            readers.push((format!("store-reader-{index}"), reader().map_err(inaccessible)?));
+            readers.push((format!("store-reader-{index}"), reader().map_err(failed)?));
         }
-        let watcher = reader().map_err(inaccessible)?;
+        let watcher = reader().map_err(failed)?;
 
         let bell = Bell::new();
         let writer = Vec::from([("store-writer".to_owned(), writer)]);

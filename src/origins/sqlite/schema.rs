@@ -68,6 +68,16 @@ pub enum OpenError {
     NoThread(#[source] std::io::Error),
 }
 
+impl OpenError {
+    /// What a failure of the first statements on the file at `path` means.
+    pub(super) fn of(path: &Path, source: rusqlite::Error) -> Self {
+        match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase { path: path.to_owned() },
+            _ => Self::Inaccessible { path: path.to_owned(), source },
+        }
+    }
+}
+
 /// Makes sure the file is ours, writes ahead, and has the newest schema.
 ///
 /// Any number of processes may do this to the same fresh file at once
@@ -85,10 +95,7 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Op
 /// Reads the schema version, and changes nothing: the file may be somebody else's.
 fn identify(connection: &mut Connection, path: &Path) -> Result<i64, OpenError> {
     let (owner, version, tables) =
-        marks(connection).map_err(|source| match source.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { path: path.to_owned() },
-            _ => OpenError::Inaccessible { path: path.to_owned(), source },
-        })?;
+        marks(connection).map_err(|source| OpenError::of(path, source))?;
     let is_fresh = owner == 0 && version == 0 && tables == 0;
     if owner != APPLICATION_ID && !is_fresh {
         return Err(OpenError::Foreign { path: path.to_owned(), found: owner });
