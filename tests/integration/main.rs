@@ -12,5 +12,7 @@ mod contract;
 mod delivery;
 mod dialects;
 mod docs;
+mod crash;
 mod harness;
+mod serve;
 mod sqlite;

@@ -3,5 +3,7 @@
 pub(crate) mod edge;
 pub(crate) mod exchange;
 pub(crate) mod prompt;
+pub(crate) mod client;
+pub(crate) mod process;
 pub(crate) mod store;
 pub(crate) mod watched;
