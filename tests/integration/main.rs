@@ -8,6 +8,7 @@
 
 mod access;
 mod architecture;
+mod cli;
 mod contract;
 mod delivery;
 mod dialects;

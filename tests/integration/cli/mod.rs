@@ -1,0 +1,8 @@
+//! Every command of the real binary: what it writes where, and its exit code.
+
+mod keys;
+mod projects;
+mod prompts;
+mod settings;
+mod transfer;
+mod usage;
