@@ -16,4 +16,5 @@ mod docs;
 mod crash;
 mod harness;
 mod serve;
+mod sockets;
 mod sqlite;
