@@ -15,6 +15,7 @@ mod dialects;
 mod docs;
 mod crash;
 mod harness;
+mod logs;
 mod serve;
 mod sockets;
 mod sqlite;
