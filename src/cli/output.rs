@@ -47,7 +47,7 @@ fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) if text.is_empty() => "-".to_owned(),
-        Some(Value::String(text)) => text.clone(),
+        Some(Value::String(text)) => visible(text),
         Some(Value::Object(pairs)) => {
             let pairs = pairs.iter().map(|(name, value)| format!("{name}={value}"));
             let pairs = pairs.collect::<Vec<_>>().join(" ");
@@ -55,4 +55,17 @@ fn cell(value: Option<&Value>) -> String {
         }
         Some(other) => other.to_string(),
     }
+}
+
+/// Text fit for a table: a line break or a terminal's escape code in a name shows as what it is.
+fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }

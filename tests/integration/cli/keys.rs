@@ -79,3 +79,19 @@ fn a_key_that_does_not_exist_cannot_be_revoked() {
 
     assert_eq!(refused, "error: there is no key `7`\n");
 }
+
+#[test]
+fn a_table_shows_control_characters_as_what_they_are() {
+    let folder = Folder::with_project();
+    let name = "two\nlines\u{1b}[31m";
+    let mut create = folder.command("keys create --project acme --environment live --name");
+    assert!(create.arg(name).output().expect("the binary can be run").status.success());
+
+    let table = folder.run("keys list").done();
+    let json = folder.run("keys list --json").done();
+
+    assert_eq!(table.lines().count(), 2, "{table:?}");
+    assert!(table.contains(r"two\nlines\u{1b}[31m"), "{table:?}");
+    let keys: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(keys[0]["name"], name, "programs are given it unchanged");
+}
