@@ -81,6 +81,9 @@ pub fn start(config: Config) {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())
+        // Its way of telling that a line could not be written is a panic: whoever reads our
+        // standard error may leave, and we go on serving.
+        .log_internal_errors(false)
         .with_writer(io::stderr);
     let started = match config.format {
         Format::Json => lines.json().flatten_event(true).try_init(),

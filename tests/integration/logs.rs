@@ -88,6 +88,24 @@ async fn logs_never_hold_a_secret() {
     }
 }
 
+/// `prompt-edge serve 2>&1 | head -3` leaves a server without a reader.
+#[tokio::test]
+async fn a_server_whose_log_nobody_reads_goes_on() {
+    let folder = Folder::with_project();
+    folder.publish("greeting", "Hello");
+    let key = folder.key("live");
+
+    let server = folder.serve_unheard(&TALKATIVE);
+
+    let mut client = Client::to(server.address).await;
+    for _ in 0..3 {
+        assert_eq!(client.get_as(&key, GREETING).await.status, 200);
+    }
+    drop(client);
+    server.signal("TERM");
+    server.ended().done();
+}
+
 #[test]
 fn nothing_is_logged_below_the_level() {
     let folder = Folder::new();

@@ -4,7 +4,7 @@
 //! one is bounded by [`PATIENCE`].
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -109,10 +109,21 @@ impl Folder {
 
     /// Starts a server on free ports, with environment variables.
     pub(crate) fn serve_with(&self, more: &str, variables: &[(&str, &str)]) -> Server {
+        Server::start(self.server(more, variables), Stdio::piped())
+    }
+
+    /// Starts a server whose standard error is a pipe without a reader.
+    pub(crate) fn serve_unheard(&self, variables: &[(&str, &str)]) -> Server {
+        let (reader, writer) = io::pipe().expect("a pipe can be made");
+        drop(reader);
+        Server::start(self.server("", variables), writer.into())
+    }
+
+    fn server(&self, more: &str, variables: &[(&str, &str)]) -> Command {
         let line = format!("serve --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 {more}");
         let mut command = self.command(&line);
         command.envs(variables.iter().copied());
-        Server::start(command)
+        command
     }
 }
 
@@ -155,11 +166,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn start(mut command: Command) -> Self {
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    fn start(mut command: Command, log: Stdio) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().expect("the binary can be run");
         let mut printed = Lines::of(child.stdout.take().expect("standard output is a pipe"));
-        let mut logged = Lines::of(child.stderr.take().expect("standard error is a pipe"));
+        let log = child.stderr.take();
+        let mut logged = log.map_or_else(|| Lines::of(io::empty()), Lines::of);
         let Some(first) = printed.next() else {
             panic!("the server ended before it listened: {:?}", logged.rest());
         };
