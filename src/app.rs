@@ -26,6 +26,7 @@ use crate::origins::{self, Changes, Cursor, Store};
 use crate::server::{Drain, Listener, Router};
 use crate::telemetry::Metrics;
 use crate::telemetry::trace::Chain;
+use crate::wire::body::Limits;
 
 /// The version and the source revision of this binary.
 pub const BUILD: (&str, &str) = (env!("CARGO_PKG_VERSION"), env!("PROMPT_EDGE_REVISION"));
@@ -88,7 +89,10 @@ impl Assembly {
         let services = Services {
             gate: Arc::clone(&gate),
             delivery: Arc::clone(&delivery),
-            body_limit_bytes: config.server.body_limit_bytes,
+            body: Limits {
+                bytes: config.server.body_limit_bytes,
+                time: config.server.header_timeout,
+            },
         };
         let router = Router::new(services, &metrics);
         let admin = Arc::new(Admin {

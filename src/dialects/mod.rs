@@ -22,6 +22,7 @@ use crate::access::Gate;
 use crate::delivery::Delivery;
 use crate::telemetry::metrics::RouteMetrics;
 use crate::wire::Response;
+use crate::wire::body::Limits;
 
 /// The product's verbs, as every dialect gets them.
 #[derive(Clone, Debug)]
@@ -30,8 +31,8 @@ pub struct Services {
     pub gate: Arc<Gate>,
     /// The read path.
     pub delivery: Arc<Delivery>,
-    /// The longest request body that is read.
-    pub body_limit_bytes: u64,
+    /// How much of a request's body is waited for.
+    pub body: Limits,
 }
 
 /// A dialect's response, and what to count it under.

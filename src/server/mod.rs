@@ -24,7 +24,7 @@ pub struct Config {
     /// The address callers reach. Loopback, so that opening it to a network is a decision.
     pub listen: SocketAddr,
     /// How long a connection may take to send a whole request head, counted from the end of the
-    /// last answer: so it also ends idle connections.
+    /// last answer: so it also ends idle connections. A body may take as long again.
     pub header_timeout: Duration,
     /// The longest request body that is read, in bytes.
     pub body_limit_bytes: u64,

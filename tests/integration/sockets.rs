@@ -117,6 +117,21 @@ fn a_connection_that_is_slow_to_ask_is_closed() {
 }
 
 #[test]
+fn a_body_that_is_slow_to_arrive_is_refused() {
+    let (_folder, server, key) = serving(&[("PROMPT_EDGE__SERVER__HEADER_TIMEOUT", "1s")]);
+
+    let mut slow = Raw::to(server.address);
+    slow.send(&format!(
+        "QUERY {GREETING} HTTP/1.1\r\nHost: edge\r\nAuthorization: Bearer {key}\r\n\
+         Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{{"
+    ));
+
+    let answer = slow.rest();
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("VALIDATION_ERROR"), "{answer}");
+    assert!(answer.contains("body: it did not arrive in time"), "{answer}");
+}
+
+#[test]
 fn what_is_not_http_is_400_and_the_connection_ends() {
     let (_folder, server, _) = serving(&[]);
 

@@ -138,7 +138,7 @@ where
     if !essence.eq_ignore_ascii_case(b"application/json") {
         return Err(bad("Content-Type", "the body of a QUERY is `application/json`: say so"));
     }
-    parse_variables(&body::read(body, services.body_limit_bytes).await?)
+    parse_variables(&body::read(body, services.body).await?)
 }
 
 /// One JSON object of at most 64 KiB. A message never repeats what was sent.
