@@ -1,9 +1,9 @@
 //! What tests stand on: real parts in temporary places.
 
+pub(crate) mod client;
 pub(crate) mod edge;
 pub(crate) mod exchange;
-pub(crate) mod prompt;
-pub(crate) mod client;
 pub(crate) mod process;
+pub(crate) mod prompt;
 pub(crate) mod store;
 pub(crate) mod watched;
