@@ -1,0 +1,170 @@
+//! What the benches stand on: an edge in this process, over a real store in a temporary folder.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Request;
+use http::StatusCode;
+use http::header::IF_NONE_MATCH;
+use http_body_util::Empty;
+use prompt_edge::access::{self, Gate};
+use prompt_edge::authoring::Authoring;
+use prompt_edge::cache;
+use prompt_edge::cache::generation::Generations;
+use prompt_edge::clock::SystemClock;
+use prompt_edge::compile::tokens;
+use prompt_edge::delivery::{self, Delivery};
+use prompt_edge::dialects::Services;
+use prompt_edge::formats::markdown;
+use prompt_edge::model::{PromptId, Slug};
+use prompt_edge::origins::sqlite::{Config, SqliteStore};
+use prompt_edge::origins::{Change, Store};
+use prompt_edge::server::{Drain, Router};
+use prompt_edge::telemetry::Metrics;
+use prompt_edge::wire::Response;
+use prompt_edge::wire::caching::CACHE_STATUS;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// A request as the router takes it in process: a head, no body.
+pub(crate) type Ask = Request<Empty<Bytes>>;
+
+/// An edge without sockets: router, gate, delivery, cache and store are the real ones.
+pub(crate) struct Edge {
+    pub(crate) router: Router,
+    pub(crate) runtime: Runtime,
+    generations: Arc<Generations>,
+    change: Change,
+    token: String,
+    // Dropped last: by then the store has closed its file.
+    _folder: TempDir,
+}
+
+impl Edge {
+    /// An edge that serves `PROMPT` as published, with a vocabulary that is built already.
+    pub(crate) fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime can be made");
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let store = SqliteStore::open(Config::at(folder.path().join("bench.db")));
+        let store: Arc<dyn Store> = Arc::new(store.expect("the store opens"));
+        let (change, token) = runtime.block_on(fill(&store));
+        tokens::warm();
+
+        let (drain, clock) = (Drain::default(), Arc::new(SystemClock));
+        let metrics = Arc::new(Metrics::new("0.0.0", "bench"));
+        let generations = Arc::new(Generations::default());
+        let gate = Gate::new(
+            access::Config::default(),
+            Arc::clone(&store),
+            Arc::clone(&generations),
+            clock.clone(),
+            Arc::clone(&metrics),
+            drain.tasks().clone(),
+        );
+        let delivery = Delivery::new(
+            delivery::Config::default(),
+            cache::Config::default(),
+            Arc::clone(&generations),
+            store as _,
+            clock,
+            (Arc::clone(&metrics), drain.tasks()),
+        );
+        let services = Services {
+            gate: Arc::new(gate),
+            delivery: Arc::new(delivery),
+            body_limit_bytes: 128 << 10,
+        };
+        let router = Router::new(services, &metrics);
+        Self { router, runtime, generations, change, token, _folder: folder }
+    }
+
+    /// A request for the compiled prompt with this user.
+    pub(crate) fn ask(&self, user: &str) -> Ask {
+        let path = "/api/v1/prompts/greeting/compiled";
+        Request::get(format!("{path}?variables=%7B%22user_name%22%3A%22{user}%22%7D"))
+            .header("authorization", format!("Bearer {}", self.token))
+            .body(Empty::new())
+            .expect("the request is one")
+    }
+
+    /// The same request, from somebody who has its present answer.
+    pub(crate) fn ask_again(&self, user: &str) -> Ask {
+        let mut ask = self.ask(user);
+        let answer = self.answer(ask.clone());
+        let etag = answer.headers().get("etag").expect("an answer has a tag").clone();
+        ask.headers_mut().insert(IF_NONE_MATCH, etag);
+        ask
+    }
+
+    /// Answers one request.
+    pub(crate) fn answer(&self, ask: Ask) -> Response {
+        let answered = self.runtime.block_on(self.router.handle(ask));
+        answered.expect("a router always answers")
+    }
+
+    /// Says that the prompt changed, as the store does after a publish.
+    pub(crate) fn forget(&self) {
+        self.generations.apply(&self.change);
+    }
+
+    /// Makes sure that a scenario measures what its name says.
+    pub(crate) fn check(&self, ask: Ask, status: StatusCode, cache_status: &str) {
+        let answer = self.answer(ask);
+        assert_eq!(answer.status(), status);
+        assert_eq!(
+            answer.headers().get(CACHE_STATUS).expect("it is on every answer"),
+            cache_status
+        );
+    }
+}
+
+/// Makes a project, one published prompt and a key; returns what a change of it looks like.
+async fn fill(store: &Arc<dyn Store>) -> (Change, String) {
+    let authoring = Authoring::new(Arc::clone(store), Arc::new(SystemClock));
+    let project = authoring.create_project("bench", "free").await.expect("it can be made");
+    let prompt = markdown::parse("greeting", &prompt(1024, 5)).expect("it is a prompt");
+    let imported = authoring.import(&project, Vec::from([prompt]), Some("live")).await;
+    imported.expect("it can be imported");
+    let (secret, _) =
+        authoring.issue_key("bench", "live", "", None).await.expect("a key can be issued");
+
+    let slug: Slug = "greeting".parse().expect("it is a slug");
+    let id: PromptId = authoring
+        .prompts("bench")
+        .await
+        .expect("the store answers")
+        .first()
+        .map(|overview| overview.prompt.id)
+        .expect("there is one prompt");
+    (Change::Prompt { project: project.id, id, slug }, secret.reveal().to_owned())
+}
+
+/// A Markdown prompt of about `len_bytes` with `variables` placeholders, the first of them
+/// `user_name`, spread over prose.
+pub(crate) fn prompt(len_bytes: usize, variables: usize) -> String {
+    let gap = len_bytes / (variables + 1);
+    let mut text = String::from("# Role\n");
+    for place in 0..variables {
+        text.push_str(&prose(gap));
+        match place {
+            0 => text.push_str(" {{user_name}} "),
+            _ => text.push_str(&format!(" {{{{value_{place}}}}} ")),
+        }
+    }
+    text.push_str(&prose(gap));
+    text
+}
+
+/// English prose of exactly `len_bytes`.
+pub(crate) fn prose(len_bytes: usize) -> String {
+    SENTENCES.chars().cycle().take(len_bytes).collect()
+}
+
+/// ASCII, so that a character is a byte.
+const SENTENCES: &str = "You help one customer at a time, in a chat window. Say in one sentence \
+    what you understood the problem to be. If something you need is missing, ask for it; one \
+    question at a time. Otherwise give the steps that solve it, numbered, one action per step.\n";
