@@ -58,7 +58,8 @@ pub struct Assembly {
     pub gate: Arc<Gate>,
     /// What ends with the process.
     pub drain: Drain,
-    generations: Arc<Generations>,
+    /// What has changed.
+    pub generations: Arc<Generations>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     store: Arc<dyn Store>,

@@ -7,20 +7,16 @@ use http::Request;
 use http::StatusCode;
 use http::header::IF_NONE_MATCH;
 use http_body_util::Empty;
-use prompt_edge::access::{self, Gate};
+use prompt_edge::app::Assembly;
 use prompt_edge::authoring::Authoring;
-use prompt_edge::cache;
-use prompt_edge::cache::generation::Generations;
 use prompt_edge::clock::SystemClock;
 use prompt_edge::compile::tokens;
-use prompt_edge::delivery::{self, Delivery};
-use prompt_edge::dialects::Services;
+use prompt_edge::config::Config;
 use prompt_edge::formats::markdown;
 use prompt_edge::model::{PromptId, Slug};
-use prompt_edge::origins::sqlite::{Config, SqliteStore};
+use prompt_edge::origins::sqlite::{self, SqliteStore};
 use prompt_edge::origins::{Change, Store};
-use prompt_edge::server::{Drain, Router};
-use prompt_edge::telemetry::Metrics;
+use prompt_edge::server::Router;
 use prompt_edge::wire::Response;
 use prompt_edge::wire::caching::CACHE_STATUS;
 use tempfile::TempDir;
@@ -33,7 +29,7 @@ pub(crate) type Ask = Request<Empty<Bytes>>;
 pub(crate) struct Edge {
     pub(crate) router: Router,
     pub(crate) runtime: Runtime,
-    generations: Arc<Generations>,
+    assembly: Assembly,
     change: Change,
     token: String,
     // Dropped last: by then the store has closed its file.
@@ -49,37 +45,13 @@ impl Edge {
             .build()
             .expect("a runtime can be made");
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let store = SqliteStore::open(Config::at(folder.path().join("bench.db")));
+        let store = SqliteStore::open(sqlite::Config::at(folder.path().join("bench.db")));
         let store: Arc<dyn Store> = Arc::new(store.expect("the store opens"));
         let (change, token) = runtime.block_on(fill(&store));
         tokens::warm();
 
-        let (drain, clock) = (Drain::default(), Arc::new(SystemClock));
-        let metrics = Arc::new(Metrics::new("0.0.0", "bench"));
-        let generations = Arc::new(Generations::default());
-        let gate = Gate::new(
-            access::Config::default(),
-            Arc::clone(&store),
-            Arc::clone(&generations),
-            clock.clone(),
-            Arc::clone(&metrics),
-            drain.tasks().clone(),
-        );
-        let delivery = Delivery::new(
-            delivery::Config::default(),
-            cache::Config::default(),
-            Arc::clone(&generations),
-            store as _,
-            clock,
-            (Arc::clone(&metrics), drain.tasks()),
-        );
-        let services = Services {
-            gate: Arc::new(gate),
-            delivery: Arc::new(delivery),
-            body_limit_bytes: 128 << 10,
-        };
-        let router = Router::new(services, &metrics);
-        Self { router, runtime, generations, change, token, _folder: folder }
+        let assembly = Assembly::new(&Config::default(), store, Arc::new(SystemClock));
+        Self { router: assembly.router.clone(), runtime, assembly, change, token, _folder: folder }
     }
 
     /// A request for the compiled prompt with this user.
@@ -108,7 +80,7 @@ impl Edge {
 
     /// Says that the prompt changed, as the store does after a publish.
     pub(crate) fn forget(&self) {
-        self.generations.apply(&self.change);
+        self.assembly.generations.apply(&self.change);
     }
 
     /// Makes sure that a scenario measures what its name says.

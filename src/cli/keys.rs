@@ -26,7 +26,7 @@ pub(super) enum Command {
         #[arg(long, default_value = "")]
         name: String,
         /// How long it is good for, such as 90d [default: for ever]
-        #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
+        #[arg(long, value_name = "DURATION", value_parser = lifetime)]
         expires: Option<Duration>,
     },
     /// List all keys, never the secrets.
@@ -63,6 +63,16 @@ pub(super) async fn run(command: Command, authoring: Authoring) -> Result<(), Fa
             output::line(&format!("key {id} revoked"))
         }
     }
+}
+
+/// At most a century: a moment beyond the year 9999 has no calendar form.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    const CENTURY: Duration = Duration::from_secs(36_500 * 86_400);
+    let span = units::parse_duration(text).map_err(|error| error.to_string())?;
+    if span > CENTURY {
+        return Err("expected at most 36500d: leave --expires out for a key without an end".into());
+    }
+    Ok(span)
 }
 
 async fn list(project: Option<String>, is_json: bool, authoring: Authoring) -> Result<(), Failure> {

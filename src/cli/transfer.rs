@@ -68,6 +68,9 @@ pub(super) async fn import(import: Import, authoring: Authoring) -> Result<(), F
         output::note(&format!("{}: {reason}", path.display()));
     }
     report(&done, import.json)?;
+    if total == 0 {
+        return Err(Failure::of("no prompts there: expected files that end in .md or .json"));
+    }
     let of = |word: &str| {
         let all = done.iter().flat_map(|(_, imported)| imported);
         all.filter(|imported| imported.as_str() == word).count()

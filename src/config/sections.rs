@@ -11,7 +11,7 @@ use std::time::Duration;
 /// `[admin]`: where operators look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
-    /// The address of health, metrics and purging. It asks for no key, so it stays on loopback.
+    /// The address of health and metrics. It asks for no key, so it stays on loopback.
     pub listen: SocketAddr,
 }
 
