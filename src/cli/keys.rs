@@ -79,7 +79,7 @@ async fn list(project: Option<String>, is_json: bool, authoring: Authoring) -> R
     if let Some(name) = &project {
         authoring.project(name).await?;
     }
-    let now = SystemClock.now();
+    let now = SystemClock::default().now();
     let moment = |at: Option<Timestamp>| at.map(|at| at.to_string());
     let grants = authoring.keys().await?.into_iter();
     let keys = grants.filter(|grant| project.as_ref().is_none_or(|p| *p == grant.project.name));

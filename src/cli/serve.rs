@@ -74,7 +74,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
 
 async fn serve(config: &Config, store: Arc<dyn Store>) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
-    let clock = Arc::new(SystemClock);
+    let clock = Arc::new(SystemClock::default());
     let edge = Edge::start(config, Arc::clone(&store), clock.clone()).await.map_err(Failure::of)?;
     let (address, admin) = (edge.address(), edge.admin_address());
     output::line(&format!("prompt-edge listening on http://{address}   admin http://{admin}"))?;
