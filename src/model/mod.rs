@@ -15,6 +15,7 @@
 pub mod environment;
 pub mod ids;
 pub mod key;
+pub mod plan;
 pub mod project;
 pub mod prompt;
 pub mod refusal;
@@ -27,6 +28,7 @@ pub use ids::{
     Tenant, VersionId,
 };
 pub use key::{ApiKey, Grant, KeyDigest, Scope, Standing};
+pub use plan::{Plan, PlanName, Rate};
 pub use project::Project;
 pub use prompt::{
     Block, BlockKind, Content, Edition, Listed, Overview, Prompt, Variable, Version, Visibility,
