@@ -12,7 +12,7 @@
 //! | layer      | modules                                                            |
 //! |------------|--------------------------------------------------------------------|
 //! | leaves     | [`model`] [`clock`] [`telemetry`] [`wire`] [`compile`] [`formats`] |
-//! | mechanisms | [`origins`] [`cache`]                                              |
+//! | mechanisms | [`ledger`] [`origins`] [`cache`]                                   |
 //! | verbs      | [`access`] [`delivery`] [`authoring`]                              |
 //! | north side | [`dialects`] [`admin`] [`server`]                                  |
 //! | assembly   | [`config`] [`app`] [`cli`]                                         |
@@ -26,6 +26,7 @@
 //! * **refusal** – a reason given to a caller. An *error* is ours and stays inside.
 //! * **publish** – make a version live in an environment.
 //! * **purge** – make caches forget. The cache *evicts* on its own; people *purge*.
+//! * **lease** – a part of a month's quota that an edge may spend from memory.
 //! * **drain** – finish what was started, accept nothing new.
 //!
 //! This library exists for the `prompt-edge` binary, its tests and its benches. It promises no
@@ -37,6 +38,7 @@ pub mod telemetry;
 pub mod wire;
 pub mod compile;
 pub mod formats;
+pub mod ledger;
 pub mod origins;
 pub mod cache;
 pub mod access;
