@@ -113,6 +113,10 @@ pub trait Store: Origin {
     /// Every project, sorted by name.
     fn projects(&self) -> Pending<'_, Vec<Project>>;
 
+    /// Puts a project on a plan; the one it is on already is no [`Change`].
+    /// `WriteError::Missing` if there is no such project.
+    fn set_plan(&self, project: ProjectId, plan: String) -> Pending<'_, (), WriteError>;
+
     /// The environments of a project, in the order in which they were made.
     fn environments(&self, project: ProjectId) -> Pending<'_, Vec<Environment>>;
 

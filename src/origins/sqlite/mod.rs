@@ -188,6 +188,10 @@ impl Store for SqliteStore {
     fn environments(&self, project: ProjectId) -> Pending<'_, Vec<Environment>> {
         Box::pin(self.reads.read(move |connection| read::environments(connection, project)))
     }
+    fn set_plan(&self, project: ProjectId, plan: String) -> Pending<'_, (), WriteError> {
+        Box::pin(self.write(move |connection| write::set_plan(connection, project, &plan)))
+    }
+
 
     fn set_defaults(
         &self,

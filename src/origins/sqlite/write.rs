@@ -37,6 +37,19 @@ pub(super) fn create_project(
     Ok(Project { id: ProjectId(id), uuid, name: new.name, plan: new.plan, created_at: new.at })
 }
 
+/// See [`crate::origins::Store::set_plan`].
+pub(super) fn set_plan(
+    connection: &Connection,
+    project: ProjectId,
+    plan: &str,
+) -> Result<(), WriteError> {
+    require_project(connection, project)?;
+    connection
+        .prepare_cached("UPDATE projects SET plan = ?2 WHERE id = ?1 AND plan <> ?2")?
+        .execute(params![project.0, plan])?;
+    Ok(())
+}
+
 /// See [`crate::origins::Store::set_defaults`].
 pub(super) fn set_defaults(
     connection: &Connection,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use prompt_edge::model::KeyDigest;
+use prompt_edge::model::{KeyDigest, ProjectId};
 use prompt_edge::origins::{Change, Cursor, NewProject, Store};
 
 use super::given::{Given, at, name, prompt};
@@ -143,10 +143,13 @@ pub(crate) async fn every_write_to_a_project_tells_it(store: Arc<dyn Store>) {
 
     store.set_defaults(given.live.environment, serde_json::Map::new()).await.expect("stored");
     let defaults = given.changes(cursor).await;
+    store.set_plan(given.project.id, "free".into()).await.expect("it is stored");
+    let plan = given.changes(defaults.cursor).await;
     let zeta = Given::project(&store, "zeta").await;
-    let made = given.changes(defaults.cursor).await;
+    let made = given.changes(plan.cursor).await;
 
     assert_eq!(defaults.changes, [Change::Project(given.project.id)]);
+    assert_eq!(plan.changes, [Change::Project(given.project.id)]);
     assert_eq!(made.changes, [Change::Project(zeta.project.id)]);
 }
 
@@ -176,6 +179,7 @@ pub(crate) async fn a_failed_write_is_no_change(store: Arc<dyn Store>) {
     let lost = given.importing([prompt("greeting", &["two"]), lost]);
     store.import(lost).await.expect_err("there is no such environment");
     given.publish("greeting", 9, "live").await.expect_err("there is no such version");
+    store.set_plan(ProjectId(-5), "free".into()).await.expect_err("there is no such project");
 
     assert_eq!(given.now().await, cursor);
 }

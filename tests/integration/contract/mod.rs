@@ -38,9 +38,11 @@ macro_rules! keeps_the_contract {
                 projects::a_project_starts_with_live_and_dev
                 projects::defaults_are_replaced_and_delivered
                 projects::projects_are_sorted_by_name
+                projects::a_plan_is_replaced_and_granted
                 prompts::a_deleted_prompt_is_gone
                 prompts::a_missing_prompt_is_none
                 prompts::a_project_never_sees_anothers_prompt
+                projects::the_plan_a_project_is_on_is_no_change
                 prompts::a_prompt_is_found_by_slug_and_by_id_alike
                 prompts::an_environment_of_another_project_serves_nothing
                 prompts::drafts_are_served_to_dev_alone

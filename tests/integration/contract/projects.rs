@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use prompt_edge::model::{EnvironmentId, Reads};
+use prompt_edge::model::{EnvironmentId, KeyDigest, Project, ProjectId, Reads};
 use prompt_edge::origins::{NewProject, Store, WriteError};
 use serde_json::json;
 
@@ -35,6 +35,29 @@ pub(crate) async fn projects_are_sorted_by_name(store: Arc<dyn Store>) {
     let projects = store.projects().await.expect("the store answers");
 
     assert_eq!(projects, [acme.project, zeta.project]);
+}
+
+pub(crate) async fn a_plan_is_replaced_and_granted(store: Arc<dyn Store>) {
+    let (acme, zeta) = (Given::project(&store, "acme").await, Given::project(&store, "zeta").await);
+    store.create_key(acme.key(1, "live")).await.expect("the key is recorded");
+
+    store.set_plan(acme.project.id, "free".into()).await.expect("it is stored");
+
+    let projects = store.projects().await.expect("the store answers");
+    assert_eq!(projects, [Project { plan: "free".into(), ..acme.project }, zeta.project]);
+    let grant = store.grant(KeyDigest([1; 32])).await.expect("the store answers");
+    assert_eq!(grant.expect("the key is known").project.plan, "free");
+    let unknown = store.set_plan(ProjectId(-5), "free".into()).await;
+    assert!(matches!(unknown, Err(WriteError::Missing { noun: "project", .. })), "{unknown:?}");
+}
+
+pub(crate) async fn the_plan_a_project_is_on_is_no_change(store: Arc<dyn Store>) {
+    let given = Given::project(&store, "acme").await;
+    let cursor = given.now().await;
+
+    store.set_plan(given.project.id, given.project.plan.clone()).await.expect("nothing to do");
+
+    assert_eq!(given.now().await, cursor);
 }
 
 pub(crate) async fn defaults_are_replaced_and_delivered(store: Arc<dyn Store>) {
