@@ -21,6 +21,7 @@ use crate::config;
 use crate::config::{Config, StoreUrl};
 use crate::delivery::Delivery;
 use crate::dialects::Services;
+use crate::ledger::Ledger;
 use crate::origins::sqlite::{self, OpenError, SqliteStore};
 use crate::origins::{self, Changes, Cursor, Store};
 use crate::server::{Drain, Listener, Router};
@@ -31,21 +32,30 @@ use crate::wire::body::Limits;
 /// The version and the source revision of this binary.
 pub const BUILD: (&str, &str) = (env!("CARGO_PKG_VERSION"), env!("PROMPT_EDGE_REVISION"));
 
+/// The ports that the configured store is behind.
+pub struct Opened {
+    /// Where prompts live.
+    pub store: Arc<dyn Store>,
+    /// Where months are counted.
+    pub ledger: Arc<dyn Ledger>,
+}
+
 /// Opens the configured store.
 ///
 /// # Errors
 ///
 /// If it cannot be used; the message says why.
-pub fn open(config: &config::Store) -> Result<Arc<dyn Store>, OpenError> {
+pub fn open(config: &config::Store) -> Result<Opened, OpenError> {
     let StoreUrl::Sqlite(path) = &config.url;
-    let store = SqliteStore::open(sqlite::Config {
+    let opened = SqliteStore::open(sqlite::Config {
         path: path.clone(),
         readers: config.readers,
         busy_timeout: config.busy_timeout,
         timeout: config.timeout,
         watch_interval: config.watch_interval,
     })?;
-    Ok(Arc::new(store))
+    let opened = Arc::new(opened);
+    Ok(Opened { store: Arc::clone(&opened) as _, ledger: opened })
 }
 
 /// The product, put together but not yet behind a listener.

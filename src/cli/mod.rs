@@ -122,7 +122,7 @@ where
     let mut config = settings.load(&[])?;
     // A person waits for a large import rather than see it end half-way through its patience.
     config.store.timeout = COMMAND_TIMEOUT;
-    let store = app::open(&config.store).map_err(Failure::of)?;
+    let store = app::open(&config.store).map_err(Failure::of)?.store;
     let authoring = Authoring::new(store, Arc::new(SystemClock::default()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(command(authoring))

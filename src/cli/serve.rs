@@ -56,7 +56,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
     } else {
         None
     };
-    let store = app::open(&config.store).map_err(Failure::of)?;
+    let store = app::open(&config.store).map_err(Failure::of)?.store;
     let workers = std::thread::available_parallelism()?.get();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

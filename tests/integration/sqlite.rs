@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use prompt_edge::model::KeyDigest;
+use prompt_edge::ledger::{Ask, Holder, Ledger, Month, Usage};
+use prompt_edge::model::{KeyDigest, ProjectId};
 use prompt_edge::origins::sqlite::{Config, OpenError, SqliteStore};
-use prompt_edge::origins::{Change, Cursor, Error, NewProject, Store, WriteError};
+use prompt_edge::origins::{Change, Cursor, Error, NewProject, Origin, Store, WriteError};
 use rusqlite::Connection;
+use uuid::Uuid;
 
 use crate::contract::given::{Given, at, prompt};
 use crate::harness::store;
@@ -85,6 +87,7 @@ async fn every_table_tells_what_changed_in_it() {
     given.import(full).await;
     given.store.create_key(given.key(7, "live")).await.expect("the key is recorded");
     let connection = Connection::open(kept.path()).expect("the file opens");
+    let month = format!("INSERT INTO months VALUES ({}, '2026-11', 7)", given.project.id.0);
 
     let project = Change::Project(given.project.id);
     let key = Change::Key(KeyDigest([7; 32]));
@@ -102,6 +105,10 @@ async fn every_table_tells_what_changed_in_it() {
         ("DELETE FROM labels", vec![&changed]),
         ("DELETE FROM publications WHERE version = 2", vec![&changed]),
         ("DELETE FROM versions WHERE number = 2", vec![&changed]),
+        (&month, vec![]),
+        ("INSERT INTO leases SELECT project, month, 'h', 1, 1 FROM months", vec![]),
+        ("UPDATE months SET used = 8", vec![]),
+        ("UPDATE leases SET outstanding = 2", vec![]),
         ("DELETE FROM projects", vec![&project, &changed]),
     ] {
         let before = given.now().await;
@@ -113,6 +120,62 @@ async fn every_table_tells_what_changed_in_it() {
         };
         let agrees = told.len() == expected.len() && expected.iter().all(|one| told.contains(one));
         assert!(agrees, "{statement}: {told:?}");
+    }
+    for table in ["months", "leases"] {
+        let left = format!("SELECT count(*) FROM {table}");
+        assert_eq!(connection.query_row(&left, [], |row| row.get(0)), Ok(0), "{table}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_settled_or_leased_is_there_after_reopening() {
+    let kept = store::sqlite();
+    let project = Given::project(&kept.store, "acme").await.project.id;
+    let ask = Ask { overdrawn: 5, ..asking(project, 30) };
+    kept.ledger.lease(ask.clone()).await.expect("the ledger answers");
+    let path = kept.path();
+    let directory = kept.closed();
+
+    let ledger = SqliteStore::open(store::patient(path)).expect("the store opens");
+
+    let usage = ledger.usage(None).await.expect("the ledger answers");
+    assert_eq!(usage, [Usage { project, month: ask.month, used: 5, leased: 30 }]);
+    let again = Ask { spent: 20, overdrawn: 0, want: 0, ..ask };
+    let again = ledger.lease(again).await.expect("the ledger answers");
+    assert!(again.is_continued, "a lease is its holder's, whoever opened the file");
+    drop((ledger, directory));
+}
+
+#[tokio::test]
+async fn asking_for_more_of_a_spent_quota_writes_nothing() {
+    let kept = store::sqlite();
+    let project = Given::project(&kept.store, "acme").await.project.id;
+    let spent = Ask { overdrawn: 100, ..asking(project, 30) };
+    kept.ledger.lease(spent).await.expect("the ledger answers");
+    let other = Connection::open(kept.path()).expect("the file opens");
+    let commits = || other.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0));
+    let before = commits().expect("the file can be read");
+
+    for _ in 0..3 {
+        let refused = kept.ledger.lease(asking(project, 30)).await.expect("the ledger answers");
+        assert_eq!(refused.granted, 0);
+    }
+
+    assert_eq!(commits(), Ok(before));
+}
+
+/// A new holder's ask for a lease of a quota of one hundred.
+fn asking(project: ProjectId, want: u64) -> Ask {
+    Ask {
+        project,
+        month: Month::of(at(0)),
+        holder: Holder(Uuid::new_v4()),
+        quota: 100,
+        spent: 0,
+        overdrawn: 0,
+        want,
+        at: at(0),
+        expires_at: at(60),
     }
 }
 

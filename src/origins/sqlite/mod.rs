@@ -7,11 +7,13 @@
 //! ```text
 //!            ┌▶ reads   store-reader-0 … n   one read transaction per question     read.rs
 //! a method ──┤
-//!            └▶ writes  store-writer         one immediate transaction per write   write.rs import.rs
-//!                          │ rings after each commit
+//!            └▶ writes  store-writer         one immediate transaction per write   write.rs import.rs ledger.rs
+//!                          │ rings after each commit, but for the ledger's
 //!                          ▼
 //! changes() ◀── bell ◀── store-watch         polls for commits of other processes  watch.rs
 //! ```
+//!
+//! The same file holds the months that are counted: [`SqliteStore`] is a `Ledger` as well.
 //!
 //! What changed is written down by triggers (`migrations/`), in the transaction of the change
 //! itself: it cannot be forgotten, and it is never seen before the change is. About the newest
@@ -19,6 +21,7 @@
 
 mod fault;
 mod import;
+mod ledger;
 mod pool;
 mod read;
 mod row;
@@ -185,13 +188,13 @@ impl Store for SqliteStore {
         Box::pin(self.reads.read(|connection| read::projects(connection)))
     }
 
-    fn environments(&self, project: ProjectId) -> Pending<'_, Vec<Environment>> {
-        Box::pin(self.reads.read(move |connection| read::environments(connection, project)))
-    }
     fn set_plan(&self, project: ProjectId, plan: String) -> Pending<'_, (), WriteError> {
         Box::pin(self.write(move |connection| write::set_plan(connection, project, &plan)))
     }
 
+    fn environments(&self, project: ProjectId) -> Pending<'_, Vec<Environment>> {
+        Box::pin(self.reads.read(move |connection| read::environments(connection, project)))
+    }
 
     fn set_defaults(
         &self,

@@ -191,7 +191,8 @@ const fn known() -> i64 {
 const APPLICATION_ID: i32 = 0x7065_6467;
 
 /// What makes schema version `n` of version `n - 1`, at place `n - 1`.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_ledger.sql")];
 
 #[cfg(test)]
 mod tests {
@@ -259,8 +260,31 @@ mod tests {
 
         let refused = open(&path).expect_err("the schema is newer").to_string();
 
-        assert!(refused.contains("schema version 99, this binary knows up to 1"), "{refused}");
+        assert!(refused.contains("schema version 99, this binary knows up to 2"), "{refused}");
         assert!(refused.contains("upgrade prompt-edge, or restore a backup"), "{refused}");
+    }
+
+    #[test]
+    fn a_file_of_any_earlier_schema_is_brought_to_the_newest() {
+        let directory = tempfile::tempdir().unwrap();
+        for version in 1..known() {
+            let path = directory.path().join(format!("{version}.db"));
+            let mut old = Connection::open(&path).unwrap();
+            for migration in &MIGRATIONS[..usize::try_from(version).unwrap()] {
+                old.execute_batch(migration).unwrap();
+            }
+            old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+            old.pragma_update(None, "user_version", version).unwrap();
+            old.execute_batch("INSERT INTO projects VALUES (1, 'u', 'acme', 'free', 0)").unwrap();
+            assert_eq!(marks(&mut old).unwrap().1, version);
+            drop(old);
+
+            let connection = open(&path).expect("the schema is known");
+
+            assert_eq!(schema_version(&connection).unwrap(), known());
+            let kept = connection.query_row("SELECT name FROM projects", [], |row| row.get(0));
+            assert_eq!(kept, Ok("acme".to_owned()), "what was there still is");
+        }
     }
 
     #[test]

@@ -1,12 +1,15 @@
-//! What every store owes, whatever stands behind it.
+//! What every store and every ledger owes, whatever stands behind it.
 //!
-//! Each function in the files beside this one states one promise of `origins::Origin` or
-//! `origins::Store` and is given an empty store. To add an implementation, add one line at the
-//! bottom; it then has to keep them all.
+//! Each function in the files beside this one states one promise: of `origins::Origin` or
+//! `origins::Store`, given an empty store; or of `ledger::Ledger`, given an empty store and the
+//! ledger as two processes have it. To add an implementation, add one line at the bottom; it then
+//! has to keep them all.
 
 mod changes;
+mod crowd;
 pub(crate) mod given;
 mod keys;
+mod ledger;
 mod projects;
 mod prompts;
 mod publishing;
@@ -35,14 +38,14 @@ macro_rules! keeps_the_contract {
                 keys::keys_are_listed_by_id
                 keys::last_use_never_moves_back
                 projects::a_name_is_taken_once
+                projects::a_plan_is_replaced_and_granted
                 projects::a_project_starts_with_live_and_dev
                 projects::defaults_are_replaced_and_delivered
                 projects::projects_are_sorted_by_name
-                projects::a_plan_is_replaced_and_granted
+                projects::the_plan_a_project_is_on_is_no_change
                 prompts::a_deleted_prompt_is_gone
                 prompts::a_missing_prompt_is_none
                 prompts::a_project_never_sees_anothers_prompt
-                projects::the_plan_a_project_is_on_is_no_change
                 prompts::a_prompt_is_found_by_slug_and_by_id_alike
                 prompts::an_environment_of_another_project_serves_nothing
                 prompts::drafts_are_served_to_dev_alone
@@ -79,4 +82,39 @@ macro_rules! keeps_the_contract {
     )*};
 }
 
+macro_rules! keeps_the_ledgers_contract {
+    ($ledger:ident, $open:expr) => {
+        mod $ledger {
+            keeps_the_ledgers_contract!(@each $open;
+                a_crash_never_admits_a_request_twice
+                a_lease_is_at_most_what_is_left
+                a_lease_of_nothing_is_ended
+                a_new_month_starts_at_zero
+                a_quota_below_what_is_used_grants_nothing
+                a_renewed_lease_expires_later
+                an_expired_lease_counts_as_used
+                an_expired_lease_is_not_continued
+                an_unknown_project_cannot_be_counted
+                another_project_is_untouched
+                any_ask_counts_what_has_expired_in_past_months
+                leases_together_never_exceed_the_quota
+                no_quota_is_never_spent
+                nothing_is_lost_or_made_by_a_holder_that_miscounts
+                settling_gives_the_rest_back
+                usage_is_listed_newest_first_then_by_project
+                what_is_overdrawn_counts_with_a_lease_and_without
+                what_is_spent_moves_from_leased_to_used
+            );
+        }
+    };
+    (@each $open:expr; $($promise:ident)*) => {$(
+        #[tokio::test]
+        async fn $promise() {
+            let kept = $open;
+            super::ledger::$promise(std::sync::Arc::clone(&kept.store), kept.ledgers()).await;
+        }
+    )*};
+}
+
 keeps_the_contract!(sqlite, crate::harness::store::sqlite());
+keeps_the_ledgers_contract!(sqlites_ledger, crate::harness::store::sqlite());

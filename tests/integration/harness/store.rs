@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prompt_edge::ledger::Ledger;
 use prompt_edge::origins::Store;
 use prompt_edge::origins::sqlite::{Config, SqliteStore};
 use tempfile::TempDir;
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 pub(crate) struct Temporary {
     // Dropped in this order: the store closes its file before the folder goes.
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) ledger: Arc<dyn Ledger>,
     directory: TempDir,
 }
 
@@ -19,7 +21,7 @@ pub(crate) struct Temporary {
 pub(crate) fn sqlite() -> Temporary {
     let directory = tempfile::tempdir().expect("a temporary folder can be made");
     let store = open(directory.path().join("store.db"));
-    Temporary { store, directory }
+    Temporary { store: Arc::clone(&store) as _, ledger: store, directory }
 }
 
 impl Temporary {
@@ -29,8 +31,13 @@ impl Temporary {
     }
 
     /// The same file, opened once more, as another process would.
-    pub(crate) fn opened_again(&self) -> Arc<dyn Store> {
+    pub(crate) fn opened_again(&self) -> Arc<SqliteStore> {
         open(self.path())
+    }
+
+    /// The ledger, as each of two processes has it.
+    pub(crate) fn ledgers(&self) -> [Arc<dyn Ledger>; 2] {
+        [Arc::clone(&self.ledger), self.opened_again()]
     }
 
     /// Drops the store, and keeps its folder.
@@ -45,6 +52,6 @@ pub(crate) fn patient(path: impl Into<PathBuf>) -> Config {
     Config { busy_timeout: minute, timeout: minute, ..Config::at(path) }
 }
 
-fn open(path: PathBuf) -> Arc<dyn Store> {
+fn open(path: PathBuf) -> Arc<SqliteStore> {
     Arc::new(SqliteStore::open(patient(path)).expect("the store opens"))
 }
