@@ -15,7 +15,7 @@ use criterion::{BatchSize, Criterion, Throughput};
 use http::StatusCode;
 use prompt_edge::server::Reply;
 
-use support::Edge;
+use support::{Edge, PEER};
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
@@ -38,7 +38,7 @@ fn delivery(criterion: &mut Criterion) {
         group.bench_function(scenario, |bencher| {
             bencher.iter_batched(
                 || ask.clone(),
-                |ask| match router.handle(ask) {
+                |ask| match router.handle(ask, PEER) {
                     Reply::Now(answer) => answer.expect("nobody took it yet"),
                     Reply::Later(_) => panic!("the fast lane declined"),
                 },
@@ -55,7 +55,7 @@ fn delivery(criterion: &mut Criterion) {
     edge.check(new(), StatusCode::OK, "prompt-edge; fwd=uri-miss; stored; detail=rendered");
     group.bench_function("new_variables", |bencher| {
         let bencher = &mut bencher.to_async(&edge.runtime);
-        bencher.iter_batched(&mut new, |ask| router.handle(ask), BatchSize::SmallInput);
+        bencher.iter_batched(&mut new, |ask| router.handle(ask, PEER), BatchSize::SmallInput);
     });
 
     edge.forget();
@@ -67,7 +67,7 @@ fn delivery(criterion: &mut Criterion) {
         };
         let bencher = &mut bencher.to_async(&edge.runtime);
         // One at a time: a batch would be one cold request and many hits.
-        bencher.iter_batched(forgotten, |ask| router.handle(ask), BatchSize::PerIteration);
+        bencher.iter_batched(forgotten, |ask| router.handle(ask, PEER), BatchSize::PerIteration);
     });
     group.finish();
     black_box(edge);

@@ -1,8 +1,8 @@
 //! The only place that builds concrete adapters and puts the parts together.
 //!
 //! [`open`] builds the configured store, [`Assembly::new`] the product over any store, and
-//! [`Edge`] puts it behind listeners, with the three things that go on in the background: applying
-//! what the store says has changed, writing down when keys were used, building the tokenizer.
+//! [`Edge`] puts it behind listeners, with what goes on in the background: applying what the store
+//! says has changed, writing down when keys were used, tending leases, building the tokenizer.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use crate::access;
 use crate::access::Gate;
 use crate::admin::Admin;
 use crate::admin::health::{Health, State};
+use crate::authoring::usage::Usage;
 use crate::cache::generation::Generations;
 use crate::clock::Clock;
 use crate::compile::tokens;
@@ -77,24 +79,30 @@ pub struct Assembly {
 
 impl Assembly {
     /// Puts the product together over a store. Nothing runs yet.
-    pub fn new(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(config: &Config, opened: Opened, clock: Arc<dyn Clock>) -> Self {
+        let Opened { store, ledger } = opened;
         let (drain, health) = (Drain::default(), Arc::new(Health::default()));
         let metrics = Arc::new(Metrics::new(BUILD.0, BUILD.1));
         let generations = Arc::new(Generations::default());
         let gate = Arc::new(Gate::new(
             config.keys,
-            Arc::clone(&store),
-            Arc::clone(&generations),
-            Arc::clone(&clock),
-            Arc::clone(&metrics),
-            drain.tasks().clone(),
+            config.limits.clone(),
+            config.guesses.clone(),
+            access::Parts {
+                store: Arc::clone(&store),
+                ledger: Arc::clone(&ledger),
+                generations: Arc::clone(&generations),
+                clock: Arc::clone(&clock),
+                metrics: Arc::clone(&metrics),
+                tasks: drain.tasks().clone(),
+            },
         ));
         let delivery = Arc::new(Delivery::new(
             config.delivery,
             config.cache,
             Arc::clone(&generations),
             Arc::clone(&store) as _,
-            clock,
+            Arc::clone(&clock),
             (Arc::clone(&metrics), drain.tasks()),
         ));
         let services = Services {
@@ -105,11 +113,17 @@ impl Assembly {
                 time: config.server.header_timeout,
             },
         };
-        let router = Router::new(services, &metrics);
+        let router = Router::new(services, &metrics, config.server.max_in_flight);
         let admin = Arc::new(Admin {
             health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),
             delivery,
+            usage: Usage {
+                store: Arc::clone(&store),
+                ledger,
+                plans: config.limits.plans.clone(),
+                clock,
+            },
             build: BUILD,
         });
         Self { router, admin, gate, drain, generations, metrics, health, store }
@@ -148,6 +162,13 @@ impl Assembly {
         tracing::debug!(count = changes.len(), "changes applied");
         self.health.reach(State::Ready);
         Ok(cursor)
+    }
+
+    /// Keeps the leases in use and gives back the others.
+    async fn tend(self: Arc<Self>, interval: Duration) {
+        while timeout(interval, self.drain.stopping()).await.is_err() {
+            self.gate.book().tend().await;
+        }
     }
 
     /// Writes down when keys were used, at each interval and once more when the drain begins.
@@ -203,22 +224,26 @@ impl Edge {
     /// If an address cannot be listened on; nothing runs then.
     pub async fn start(
         config: &Config,
-        store: Arc<dyn Store>,
+        opened: Opened,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let public = bind(config.server.listen, "server.listen").await?;
         let private = bind(config.admin.listen, "admin.listen").await?;
         let (address, admin_address) = (public.address(), private.address());
 
-        let assembly = Arc::new(Assembly::new(config, store, clock));
+        let assembly = Arc::new(Assembly::new(config, opened, clock));
         let (drain, server) = (&assembly.drain, config.server);
         let tasks = drain.tasks();
         tasks.spawn(Arc::clone(&assembly).follow());
         tasks.spawn(Arc::clone(&assembly).touch(config.keys.touch_interval));
+        // A renewal that fails is tried twice more before the lease ends.
+        tasks.spawn(Arc::clone(&assembly).tend(config.limits.quota.lease_for / 4));
         tasks.spawn_blocking(tokens::warm);
-        tasks.spawn(public.run(Arc::new(assembly.router.clone()), server, drain.clone()));
+        let shed = assembly.metrics.shed("connections");
+        let router = Arc::new(assembly.router.clone());
+        tasks.spawn(public.run(router, server, drain.clone(), shed.clone()));
         let operators = Drain::default();
-        let admin = private.run(Arc::clone(&assembly.admin), server, operators.clone());
+        let admin = private.run(Arc::clone(&assembly.admin), server, operators.clone(), shed);
         operators.tasks().spawn(admin);
 
         let drain_timeout = server.drain_timeout;
@@ -240,6 +265,11 @@ impl Edge {
     pub async fn stop(self) -> bool {
         self.assembly.health.reach(State::Draining);
         let all_finished = self.assembly.drain.finish(self.drain_timeout).await;
+        // Nobody spends any more: what is left of the leases goes back.
+        let settled = timeout(PAUSE, self.assembly.gate.book().settle()).await;
+        if settled.is_err() {
+            tracing::warn!("leases were not given back: they end with their expiry");
+        }
         self.operators.finish(OPERATORS_FINISH).await;
         all_finished
     }

@@ -1,5 +1,6 @@
 //! What the benches stand on: an edge in this process, over a real store in a temporary folder.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,13 +8,13 @@ use http::Request;
 use http::StatusCode;
 use http::header::IF_NONE_MATCH;
 use http_body_util::Empty;
-use prompt_edge::app::Assembly;
+use prompt_edge::app::{Assembly, Opened};
 use prompt_edge::authoring::Authoring;
 use prompt_edge::clock::SystemClock;
 use prompt_edge::compile::tokens;
 use prompt_edge::config::Config;
 use prompt_edge::formats::markdown;
-use prompt_edge::model::{PromptId, Slug};
+use prompt_edge::model::{PlanName, PromptId, Slug};
 use prompt_edge::origins::sqlite::{self, SqliteStore};
 use prompt_edge::origins::{Change, Store};
 use prompt_edge::server::Router;
@@ -24,6 +25,9 @@ use tokio::runtime::Runtime;
 
 /// A request as the router takes it in process: a head, no body.
 pub(crate) type Ask = Request<Empty<Bytes>>;
+
+/// Where requests come from.
+pub(crate) const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// An edge without sockets: router, gate, delivery, cache and store are the real ones.
 pub(crate) struct Edge {
@@ -46,11 +50,13 @@ impl Edge {
             .expect("a runtime can be made");
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let store = SqliteStore::open(sqlite::Config::at(folder.path().join("bench.db")));
-        let store: Arc<dyn Store> = Arc::new(store.expect("the store opens"));
+        let sqlite = Arc::new(store.expect("the store opens"));
+        let store: Arc<dyn Store> = sqlite.clone();
         let (change, token) = runtime.block_on(fill(&store));
         tokens::warm();
+        let opened = Opened { store, ledger: sqlite };
 
-        let assembly = Assembly::new(&Config::default(), store, Arc::new(SystemClock));
+        let assembly = Assembly::new(&Config::default(), opened, Arc::new(SystemClock::default()));
         Self { router: assembly.router.clone(), runtime, assembly, change, token, _folder: folder }
     }
 
@@ -74,7 +80,7 @@ impl Edge {
 
     /// Answers one request.
     pub(crate) fn answer(&self, ask: Ask) -> Response {
-        let answered = self.runtime.block_on(self.router.handle(ask));
+        let answered = self.runtime.block_on(self.router.handle(ask, PEER));
         answered.expect("a router always answers")
     }
 
@@ -96,8 +102,9 @@ impl Edge {
 
 /// Makes a project, one published prompt and a key; returns what a change of it looks like.
 async fn fill(store: &Arc<dyn Store>) -> (Change, String) {
-    let authoring = Authoring::new(Arc::clone(store), Arc::new(SystemClock));
-    let project = authoring.create_project("bench", "free").await.expect("it can be made");
+    let plans = Vec::from([PlanName::new("enterprise")]);
+    let authoring = Authoring::new(Arc::clone(store), plans, Arc::new(SystemClock::default()));
+    let project = authoring.create_project("bench", "enterprise").await.expect("it can be made");
     let prompt = markdown::parse("greeting", &prompt(1024, 5)).expect("it is a prompt");
     let imported = authoring.import(&project, Vec::from([prompt]), Some("live")).await;
     imported.expect("it can be imported");

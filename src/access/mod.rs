@@ -1,9 +1,14 @@
 //! May this caller do this, now?
 //!
-//! | # | phase    | may end with      | costs, for a key in use        |
-//! |---|----------|-------------------|--------------------------------|
-//! | 1 | identify | `Unauthenticated` | one SHA-256, one map look-up   |
-//! | 2 | permit   | `Forbidden`       | one comparison                 |
+//! | # | phase    | may end with                | costs, for a key in use      |
+//! |---|----------|-----------------------------|------------------------------|
+//! | 1 | identify | `Unauthenticated`           | one SHA-256, one map look-up |
+//! | 2 | permit   | `Forbidden`                 | one comparison               |
+//! | 3 | spend    | `RateLimited`, `QuotaSpent` | two compare-and-swaps        |
+//!
+//! Rate comes before month, so a flood cannot drain one. A place in the month is taken before the
+//! answer is made and given back if there is none: 200 and 304 count, refusals and failures do not.
+//! An answer that the client never received counts, since nobody can know.
 //!
 //! Keys are read from the store once and kept; a revocation reaches the kept record as a mark
 //! (`cache::generation`), an expiry by the clock. Unknown keys are remembered too, in a map of
@@ -19,26 +24,41 @@
 //! 3. The token is hashed at once and never kept, printed or compared as text.
 
 pub mod credential;
+pub mod guesses;
+pub mod limits;
+pub mod quota;
+pub mod rate;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use foldhash::quality::RandomState;
+use http::HeaderMap;
+use http::StatusCode;
 use moka::sync::Cache as Map;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::entry::Absence;
 use crate::cache::flight::Flights;
 use crate::cache::generation::{Generations, Mark, Stamp};
 use crate::clock::{Clock, Stopwatch};
-use crate::model::{Grant, KeyDigest, KeyId, Refusal, Scope, Standing, Timestamp};
+use crate::ledger::Ledger;
+use crate::model::{Budgets, Grant, KeyDigest, KeyId, Plan, Refusal, Scope, Standing, Timestamp};
 use crate::origins;
-use crate::origins::Store;
+use crate::origins::{RETRY_AFTER, Store};
 use crate::telemetry::Metrics;
 use crate::telemetry::trace::Chain;
+use crate::wire;
+use crate::wire::Response;
 
 use credential::Token;
+use guesses::{Guesses, Source};
+use limits::{Book, Decision, Headers, Limits};
+use quota::{Attempt, Unspent};
+use rate::Limiter;
 
 /// How keys are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +92,25 @@ pub struct Gate {
     unknown: Map<KeyDigest, Absence, RandomState>,
     flights: Flights<(KeyDigest, Stamp), Result<Option<Caller>, Refusal>>,
     unknown_key_for: Duration,
+    book: Arc<Book>,
+    guesses: Guesses,
+}
+
+/// What a gate decides by.
+#[derive(Clone)]
+pub struct Parts {
+    /// Where keys are.
+    pub store: Arc<dyn Store>,
+    /// Where months are counted.
+    pub ledger: Arc<dyn Ledger>,
+    /// What has changed.
+    pub generations: Arc<Generations>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where questions run.
+    pub tasks: TaskTracker,
 }
 
 /// Somebody with a usable key. Cheap to clone.
@@ -82,6 +121,9 @@ pub struct Caller(Arc<Record>);
 struct Record {
     grant: Grant,
     stamp: Stamp,
+    limits: Arc<Limits>,
+    /// Below the project's rate, if the plan has one for keys.
+    key_rate: Option<Limiter>,
     /// Milliseconds since the epoch; 0 is never.
     last_used: AtomicI64,
     /// The last of them that was handed out to be written.
@@ -92,6 +134,11 @@ impl Caller {
     /// What the caller's key stands for.
     pub fn grant(&self) -> &Grant {
         &self.0.grant
+    }
+
+    /// The plan of the caller's project.
+    pub fn plan(&self) -> &Plan {
+        self.0.limits.plan()
     }
 
     /// Judges the key and what it asks for, as of `now`.
@@ -109,49 +156,198 @@ impl Caller {
 }
 
 impl Gate {
-    /// A gate that reads keys from `store`; its questions run in `tasks`.
+    /// A gate over these parts.
     pub fn new(
-        config: Config,
-        store: Arc<dyn Store>,
-        generations: Arc<Generations>,
-        clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
-        tasks: TaskTracker,
+        keys: Config,
+        limits: limits::Config,
+        guesses: guesses::Config,
+        parts: Parts,
     ) -> Self {
+        let Parts { store, ledger, generations, clock, metrics, tasks } = parts;
+        let of = (Arc::clone(&clock), Arc::clone(&metrics));
         Self {
             store,
             generations,
             clock,
             metrics,
             known: bounded(KNOWN_KEYS),
-            unknown: bounded(config.unknown_keys),
-            flights: Flights::new(tasks),
-            unknown_key_for: config.unknown_key_for,
+            unknown: bounded(keys.unknown_keys),
+            flights: Flights::new(tasks.clone()),
+            unknown_key_for: keys.unknown_key_for,
+            book: Arc::new(Book::new(limits, ledger, of.0, of.1, tasks)),
+            guesses: Guesses::new(guesses),
         }
     }
 
-    /// Lets a caller pass, or says why not.
+    /// The limits of every project.
+    pub fn book(&self) -> &Arc<Book> {
+        &self.book
+    }
+
+    /// Lets a caller pass, or says why not. `peer` is who the connection is from.
     ///
     /// # Errors
     ///
-    /// `Unauthenticated` without a token or for one that opens nothing, `Forbidden` for one that
-    /// does not open this, and what the store's failures mean.
-    pub async fn admit(&self, token: Option<Token<'_>>, needs: Scope) -> Result<Caller, Refusal> {
-        let digest = token.ok_or(Refusal::Unauthenticated)?.digest();
+    /// `Unauthenticated` without a token or for one that opens nothing, `RateLimited` where too
+    /// many of those came from, `Forbidden` for one that does not open this, and what the store's
+    /// failures mean.
+    pub async fn admit(
+        &self,
+        headers: &HeaderMap,
+        peer: IpAddr,
+        needs: Scope,
+    ) -> Result<Caller, Refusal> {
+        let digest = Token::of(headers).ok_or(Refusal::Unauthenticated)?.digest();
         let now = self.clock.now();
         let caller = match self.recall_digest(&digest, now) {
-            Some(known) => known?,
-            None => self.identify(digest, now).await?,
+            Some(Ok(known)) => known,
+            unknown => {
+                let source = self.guesses.source(peer, headers);
+                self.may_guess(source)?;
+                let found = match unknown {
+                    Some(known) => known,
+                    None => self.identify(digest, now).await,
+                };
+                if matches!(found, Err(Refusal::Unauthenticated)) {
+                    self.guesses.failed(source, self.clock.elapsed());
+                }
+                found?
+            }
         };
         caller.permit(needs, now)?;
         Ok(caller)
     }
 
-    /// The same from memory alone; `None` if the store would have to be asked.
-    pub fn recall(&self, token: Token<'_>, needs: Scope) -> Option<Result<Caller, Refusal>> {
+    /// The same from memory alone; `None` if the store would have to be asked, or somebody to be
+    /// turned away.
+    pub fn recall(&self, headers: &HeaderMap, needs: Scope) -> Option<Caller> {
         let now = self.clock.now();
-        let caller = self.recall_digest(&token.digest(), now)?;
-        Some(caller.and_then(|caller| caller.permit(needs, now).map(|()| caller)))
+        let caller = self.recall_digest(&Token::of(headers)?.digest(), now)?.ok()?;
+        caller.permit(needs, now).ok()?;
+        Some(caller)
+    }
+
+    /// Takes one request from the caller's rates and month; `None` if the ledger would have to be
+    /// asked. Memory only.
+    pub fn try_spend(&self, caller: &Caller) -> Option<Result<Receipt, Refusal>> {
+        let (limits, now) = (&caller.0.limits, self.clock.now());
+        if limits.meter().would_ask(now) {
+            return None;
+        }
+        let taken = match self.take(caller, now) {
+            Ok(taken) => taken,
+            Err(refusal) => return Some(Err(refusal)),
+        };
+        match limits.meter().try_spend(now) {
+            Attempt::Yes(place) => Some(Ok(self.receipt(caller, place, taken, now))),
+            Attempt::Spent => Some(Err(self.month_spent(caller, taken, now))),
+            Attempt::Ask => None,
+        }
+    }
+
+    /// Takes one request from the caller's rates and month.
+    ///
+    /// # Errors
+    ///
+    /// `RateLimited`, `QuotaSpent`, or `QuotaUnknown` if the ledger is away and policy says no.
+    pub async fn spend(&self, caller: &Caller) -> Result<Receipt, Refusal> {
+        let limits = &caller.0.limits;
+        let taken = self.take(caller, self.clock.now())?;
+        let spent = timeout(SPEND_WITHIN, limits.meter().spend()).await;
+        let now = self.clock.now();
+        match spent.unwrap_or(Err(Unspent::LedgerAway)) {
+            Ok(place) => Ok(self.receipt(caller, place, taken, now)),
+            Err(Unspent::Spent) => Err(self.month_spent(caller, taken, now)),
+            Err(Unspent::LedgerAway) => {
+                limits.count(Decision::QuotaUnknown);
+                Err(Refusal::QuotaUnknown { retry_after: RETRY_AFTER })
+            }
+        }
+    }
+
+    /// Ends what [`Gate::spend`] began, now that there is a response: gives the place back if it
+    /// does not count, and says on the response what is left, if it is to be said.
+    pub fn settle(&self, receipt: Receipt, response: &mut Response) {
+        let config = self.book.config();
+        let counts = match response.status() {
+            StatusCode::OK => true,
+            StatusCode::NOT_MODIFIED => config.count_not_modified,
+            _ => false,
+        };
+        if let Some(budgets) = receipt.say {
+            self.say(&budgets, response);
+        }
+        if !counts {
+            receipt.place.refund();
+        }
+    }
+
+    /// Says on the response to a refusal what is left, if that is why.
+    pub fn say_refused(&self, refusal: &Refusal, response: &mut Response) {
+        if let Refusal::RateLimited { budgets, .. } | Refusal::QuotaSpent { budgets } = refusal {
+            self.say(budgets, response);
+        }
+    }
+
+    fn say(&self, budgets: &Budgets, response: &mut Response) {
+        wire::limits::append(response.headers_mut(), budgets);
+        if self.book.config().legacy_headers {
+            wire::limits::append_legacy(response.headers_mut(), budgets);
+        }
+    }
+
+    fn may_guess(&self, source: Source) -> Result<(), Refusal> {
+        match self.guesses.wait(source, self.clock.elapsed()) {
+            Some(retry_after) => Err(Refusal::RateLimited { retry_after, budgets: Box::default() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes one request from the key's rate and the project's.
+    fn take(&self, caller: &Caller, now: Timestamp) -> Result<Taken, Refusal> {
+        let limits = &caller.0.limits;
+        let of_key = caller.0.key_rate.as_ref().map(Limiter::take);
+        let wait = match of_key {
+            Some(Err(wait)) => Some(wait),
+            Some(Ok(_)) | None => None,
+        };
+        let taken = if wait.is_none() { limits.take() } else { None };
+        let Some(wait) = wait.or(taken.and_then(Result::err)) else { return Ok(taken) };
+
+        limits.count(Decision::RateLimited);
+        let mut budgets = limits.budgets(taken, now);
+        if let (None, Some(key_rate)) = (budgets.burst, &caller.0.key_rate) {
+            budgets.burst = Some(key_rate.budget(Err(wait)));
+        }
+        Err(Refusal::RateLimited { retry_after: wait, budgets: Box::new(budgets) })
+    }
+
+    fn receipt(
+        &self,
+        caller: &Caller,
+        place: quota::Receipt,
+        taken: Taken,
+        now: Timestamp,
+    ) -> Receipt {
+        let limits = &caller.0.limits;
+        limits.count(Decision::Admitted);
+        let is_said = match self.book.config().headers {
+            Headers::Always => true,
+            Headers::NearEnd => limits.is_near_end(taken),
+            Headers::Refused => false,
+        };
+        Receipt { place, say: is_said.then(|| limits.budgets(taken, now)) }
+    }
+
+    fn month_spent(&self, caller: &Caller, taken: Taken, now: Timestamp) -> Refusal {
+        let limits = &caller.0.limits;
+        limits.count(Decision::QuotaSpent);
+        let mut budgets = limits.budgets(taken, now);
+        if let Some(month) = &mut budgets.month {
+            // A place that is just being given back is nobody's yet.
+            month.remaining = 0;
+        }
+        Refusal::QuotaSpent { budgets: Box::new(budgets) }
     }
 
     /// The keys used since this was asked last, and when. For `Store::touch_keys`.
@@ -196,6 +392,7 @@ impl Gate {
         let store = Arc::clone(&self.store);
         let metrics = Arc::clone(&self.metrics);
         let known = self.known.clone();
+        let book = Arc::clone(&self.book);
         async move {
             let watch = Stopwatch::start();
             let found = store.grant(digest).await;
@@ -212,13 +409,35 @@ impl Gate {
             let caller = grant.map(|grant| {
                 let seen = grant.key.last_used_at.unwrap_or_default().as_millis();
                 let (last_used, written) = (AtomicI64::new(seen), AtomicI64::new(seen));
-                Caller(Arc::new(Record { grant, stamp, last_used, written }))
+                let limits = book.limits_of(&grant.project);
+                let before = known.get(&digest);
+                let before = before.as_ref().and_then(|caller| caller.0.key_rate.as_ref());
+                let key_rate = limits.plan().key_rate.map(|rate| book.limiter(rate, before));
+                Caller(Arc::new(Record { grant, stamp, limits, key_rate, last_used, written }))
             });
             if let Some(caller) = &caller {
                 known.insert(digest, caller.clone());
             }
             Ok(caller)
         }
+    }
+}
+
+/// What a project's limiter said, if it has one.
+type Taken = Option<Result<u32, Duration>>;
+
+/// One admitted request. Dropping it unsettled keeps its place in the month.
+#[derive(Debug)]
+pub struct Receipt {
+    place: quota::Receipt,
+    /// What the response is to say is left.
+    say: Option<Budgets>,
+}
+
+impl Receipt {
+    /// Gives the place in the month back: the request was refused after all.
+    pub fn refund(self) {
+        self.place.refund();
     }
 }
 
@@ -234,3 +453,6 @@ impl std::fmt::Debug for Gate {
 
 /// How many keys in use are kept: about 100 MB of records at the most, far above any fleet seen.
 const KNOWN_KEYS: u64 = 100_000;
+
+/// How long a request may wait for its place in the month.
+const SPEND_WITHIN: Duration = Duration::from_secs(5);

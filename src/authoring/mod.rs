@@ -6,14 +6,18 @@
 
 pub mod files;
 pub mod names;
+pub mod usage;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::credential::Secret;
 use crate::clock::Clock;
+use crate::ledger;
 use crate::model::{
-    ApiKey, Environment, Grant, Imported, KeyId, Overview, Portable, Project, PromptName, Scope,
+    ApiKey, Environment, Grant, Imported, KeyId, Overview, PlanName, Portable, Project, PromptName,
+    Scope,
 };
 use crate::origins;
 use crate::origins::{Import, NewKey, NewProject, Publish, Rollback, Store, WriteError};
@@ -22,12 +26,16 @@ use crate::origins::{Import, NewKey, NewProject, Publish, Rollback, Store, Write
 #[derive(Clone)]
 pub struct Authoring {
     store: Arc<dyn Store>,
+    plans: Vec<PlanName>,
     clock: Arc<dyn Clock>,
 }
 
 /// Why something was not done. Nothing of it was stored.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The ledger of months failed.
+    #[error(transparent)]
+    Ledger(ledger::Away),
     /// A name does not fit.
     #[error("{what} `{name}`: {remedy}")]
     Name {
@@ -36,7 +44,7 @@ pub enum Error {
         /// As it was given.
         name: String,
         /// What would be right.
-        remedy: &'static str,
+        remedy: Cow<'static, str>,
     },
     /// The operating system gives no randomness.
     #[error("the operating system gives no randomness for a key")]
@@ -46,6 +54,13 @@ pub enum Error {
     Write(#[from] WriteError),
 }
 
+impl Error {
+    /// Whether something that was named does not exist.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Write(WriteError::Missing { .. }))
+    }
+}
+
 impl From<origins::Error> for Error {
     fn from(error: origins::Error) -> Self {
         Self::Write(error.into())
@@ -53,9 +68,9 @@ impl From<origins::Error> for Error {
 }
 
 impl Authoring {
-    /// Writes to `store`.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+    /// Writes to `store`; projects can be on one of `plans`.
+    pub fn new(store: Arc<dyn Store>, plans: Vec<PlanName>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, plans, clock }
     }
 
     /// Makes a project with its environments `live` and `dev`.
@@ -65,9 +80,21 @@ impl Authoring {
     /// If the name cannot be one, is taken, or there is no such plan.
     pub async fn create_project(&self, name: &str, plan: &str) -> Result<Project, Error> {
         names::project(name)?;
-        names::plan(plan)?;
+        names::plan(plan, &self.plans)?;
         let new = NewProject { name: name.into(), plan: plan.into(), at: self.clock.now() };
         Ok(self.store.create_project(new).await?)
+    }
+
+    /// Puts a project on another plan: in force on every running edge within its watch interval,
+    /// and what was used stays used.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such project or plan.
+    pub async fn set_plan(&self, project: &str, plan: &str) -> Result<(), Error> {
+        names::plan(plan, &self.plans)?;
+        let project = self.project(project).await?.id;
+        Ok(self.store.set_plan(project, plan.to_owned()).await?)
     }
 
     /// Every project, sorted by name.

@@ -1,7 +1,7 @@
 //! Which names people may give.
 
 use crate::authoring::Error;
-use crate::model::project::PLANS;
+use crate::model::PlanName;
 
 /// A project's name: 1 to 64 visible characters, blanks between them allowed.
 ///
@@ -14,23 +14,24 @@ pub fn project(name: &str) -> Result<(), Error> {
     {
         return Ok(());
     }
-    let remedy = "a name has 1 to 64 visible characters, without blanks around them";
+    let remedy = "a name has 1 to 64 visible characters, without blanks around them".into();
     Err(Error::Name { what: "project", name: name.escape_debug().to_string(), remedy })
 }
 
-/// A plan that exists.
+/// A plan that is configured.
 ///
 /// # Errors
 ///
 /// If there is none such.
-pub fn plan(name: &str) -> Result<(), Error> {
-    if PLANS.contains(&name) {
+pub fn plan(name: &str, plans: &[PlanName]) -> Result<(), Error> {
+    if plans.iter().any(|plan| plan.as_str() == name) {
         return Ok(());
     }
+    let known = plans.iter().map(PlanName::as_str).collect::<Vec<_>>().join(", ");
     Err(Error::Name {
         what: "plan",
         name: name.escape_debug().to_string(),
-        remedy: "the plans are free, pro and enterprise",
+        remedy: format!("the plans are {known}").into(),
     })
 }
 
@@ -49,11 +50,13 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_is_one_of_three() {
-        assert!(plan("free").is_ok());
+    fn a_plan_is_one_that_is_configured() {
+        let plans = ["free", "pro"].map(PlanName::new);
+
+        assert!(plan("free", &plans).is_ok());
         assert_eq!(
-            plan("gold").unwrap_err().to_string(),
-            "plan `gold`: the plans are free, pro and enterprise"
+            plan("gold", &plans).unwrap_err().to_string(),
+            "plan `gold`: the plans are free, pro"
         );
     }
 }

@@ -20,6 +20,7 @@ mod prompts;
 mod serve;
 mod settings;
 mod transfer;
+mod usage;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -35,7 +36,8 @@ use crate::app;
 use crate::authoring;
 use crate::authoring::Authoring;
 use crate::clock::SystemClock;
-use crate::config::Problems;
+use crate::config;
+use crate::config::{Config, Problems};
 use crate::telemetry::trace::Chain;
 
 use settings::Settings;
@@ -72,6 +74,8 @@ enum Command {
     /// List, show, publish, roll back and delete prompts.
     #[command(subcommand)]
     Prompts(prompts::Command),
+    /// Show what projects have used of their months.
+    Usage(usage::Arguments),
     /// Whether a server is alive: exit code 0 or 1, for container probes.
     Health(probe::Arguments),
     /// Whether a server should be sent requests: exit code 0 or 1, for container probes.
@@ -104,6 +108,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure>
         Command::Import(import) => with_store(&settings, |a| transfer::import(import, a)),
         Command::Export(export) => with_store(&settings, |a| transfer::export(export, a)),
         Command::Prompts(command) => with_store(&settings, |a| prompts::run(command, a)),
+        Command::Usage(arguments) => usage::run(&settings, &arguments),
         Command::Health(arguments) => probe::run(&settings, &arguments, "/livez"),
         Command::Ready(arguments) => probe::run(&settings, &arguments, "/readyz"),
         Command::Completions { shell } => {
@@ -119,13 +124,18 @@ fn with_store<F>(settings: &Settings, command: impl FnOnce(Authoring) -> F) -> R
 where
     F: Future<Output = Result<(), Failure>>,
 {
-    let mut config = settings.load(&[])?;
-    // A person waits for a large import rather than see it end half-way through its patience.
-    config.store.timeout = COMMAND_TIMEOUT;
-    let store = app::open(&config.store).map_err(Failure::of)?.store;
-    let authoring = Authoring::new(store, Arc::new(SystemClock::default()));
+    let config = settings.load(&[])?;
+    let store = app::open(&store_config(&config)).map_err(Failure::of)?.store;
+    let plans = config.limits.plans.into_keys().collect();
+    let authoring = Authoring::new(store, plans, Arc::new(SystemClock::default()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(command(authoring))
+}
+
+/// The store as commands use it: a person waits for a large import rather than see it end half-way
+/// through its patience.
+fn store_config(config: &Config) -> config::Store {
+    config::Store { timeout: COMMAND_TIMEOUT, ..config.store.clone() }
 }
 
 /// How long one command may wait for the store.

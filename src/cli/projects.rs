@@ -13,8 +13,15 @@ pub(super) enum Command {
     Create {
         /// A name nobody else has.
         name: String,
-        /// free, pro or enterprise.
+        /// One of the configured plans: free, pro or enterprise, unless others are.
         #[arg(long)]
+        plan: String,
+    },
+    /// Put a project on another plan; running servers follow within a second.
+    SetPlan {
+        /// The project's name.
+        name: String,
+        /// One of the configured plans.
         plan: String,
     },
     /// List all projects.
@@ -30,6 +37,10 @@ pub(super) async fn run(command: Command, authoring: Authoring) -> Result<(), Fa
         Command::Create { name, plan } => {
             let project = authoring.create_project(&name, &plan).await?;
             output::line(&format!("project \"{}\" (plan {})", project.name, project.plan))
+        }
+        Command::SetPlan { name, plan } => {
+            authoring.set_plan(&name, &plan).await?;
+            output::line(&format!("project \"{name}\" (plan {plan})"))
         }
         Command::List { json } => {
             let projects = authoring.projects().await?.into_iter().map(|project| {

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::app::{self, Edge};
+use crate::app::{self, Edge, Opened};
 use crate::authoring::Authoring;
 use crate::cli::Failure;
 use crate::cli::settings::Settings;
 use crate::cli::{demo, output};
 use crate::clock::SystemClock;
 use crate::config::{Config, Flag};
-use crate::origins::Store;
 use crate::telemetry::trace;
 
 #[derive(Args, Debug)]
@@ -56,7 +55,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
     } else {
         None
     };
-    let store = app::open(&config.store).map_err(Failure::of)?.store;
+    let opened = app::open(&config.store).map_err(Failure::of)?;
     let workers = std::thread::available_parallelism()?.get();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -64,7 +63,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
         // They render large prompts: more of them than cores would only take turns.
         .max_blocking_threads(workers * 2)
         .build()?;
-    let served = runtime.block_on(serve(&config, store));
+    let served = runtime.block_on(serve(&config, opened));
     drop(runtime);
     if let Some(folder) = folder {
         folder.close()?;
@@ -72,14 +71,16 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
     served
 }
 
-async fn serve(config: &Config, store: Arc<dyn Store>) -> Result<(), Failure> {
+async fn serve(config: &Config, opened: Opened) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let clock = Arc::new(SystemClock::default());
-    let edge = Edge::start(config, Arc::clone(&store), clock.clone()).await.map_err(Failure::of)?;
+    let store = Arc::clone(&opened.store);
+    let edge = Edge::start(config, opened, clock.clone()).await.map_err(Failure::of)?;
     let (address, admin) = (edge.address(), edge.admin_address());
     output::line(&format!("prompt-edge listening on http://{address}   admin http://{admin}"))?;
     if config.demo {
-        let authoring = Authoring::new(store, clock);
+        let plans = config.limits.plans.keys().cloned().collect();
+        let authoring = Authoring::new(store, plans, clock);
         output::line(&demo::fill(&authoring, &format!("http://{address}")).await?)?;
     }
     tracing::info!(%address, %admin, "listening");

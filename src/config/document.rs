@@ -60,8 +60,17 @@ impl<'f> Document<'f> {
         Some(self.written(key, value))
     }
 
+    /// The names of the tables in a table, in order of name.
+    pub(crate) fn tables_in(&self, table: &str) -> Vec<String> {
+        let tables = self.root.get(table).and_then(|table| table.get_ref().as_table());
+        let tables = tables.into_iter().flatten().filter(|(_, below)| below.get_ref().is_table());
+        let mut names: Vec<_> = tables.map(|(name, _)| name.get_ref().to_string()).collect();
+        names.sort();
+        names
+    }
+
     /// A problem for everything in the file that no key reads.
-    pub(crate) fn strangers(&self, names: &Names) -> Vec<Problem> {
+    pub(crate) fn strangers(&self, names: &Names<'_>) -> Vec<Problem> {
         let mut problems = Vec::new();
         self.strangers_in(&self.root, "", names, &mut problems);
         problems
@@ -72,7 +81,7 @@ impl<'f> Document<'f> {
         &self,
         table: &DeTable<'f>,
         above: &str,
-        names: &Names,
+        names: &Names<'_>,
         problems: &mut Vec<Problem>,
     ) {
         for (key, value) in table {

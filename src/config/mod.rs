@@ -68,6 +68,10 @@ pub struct Config {
     pub cache: cache::Config,
     /// `[delivery]`.
     pub delivery: delivery::Config,
+    /// `[limits]` and `[plans]`.
+    pub limits: access::limits::Config,
+    /// The part of `[limits]` that is about keys which open nothing.
+    pub guesses: access::guesses::Config,
     /// `[keys]`.
     pub keys: access::Config,
     /// `[log]`.
@@ -89,16 +93,19 @@ impl Config {
 
     /// Asks for every key, in the order of `config.toml`.
     fn read(reader: &mut Reader<'_>) -> Self {
-        let config = Self {
+        let mut config = Self {
             demo: reader.switch("demo", Self::default().demo),
             server: resolve::server(reader),
             admin: resolve::admin(reader),
             store: resolve::store(reader),
             cache: resolve::cache(reader),
             delivery: resolve::delivery(reader),
+            limits: resolve::limits(reader),
+            guesses: resolve::guesses(reader),
             keys: resolve::keys(reader),
             log: resolve::log(reader),
         };
+        resolve::plans(reader, &mut config.limits);
         resolve::refuse_a_shared_address(&config.server, &config.admin, reader);
         config
     }

@@ -18,9 +18,9 @@ pub(crate) fn path(variable: &str) -> String {
 
 /// The keys that exist.
 #[derive(Debug)]
-pub(crate) struct Names(pub(crate) Vec<&'static str>);
+pub(crate) struct Names<'k>(pub(crate) Vec<&'k str>);
 
-impl Names {
+impl<'k> Names<'k> {
     /// Whether a value can be set there.
     pub(crate) fn is_key(&self, path: &str) -> bool {
         self.0.contains(&path)
@@ -55,8 +55,9 @@ impl Names {
         }
     }
 
-    fn tables(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().filter_map(|key| Some(key.rsplit_once('.')?.0))
+    fn tables(&self) -> impl Iterator<Item = &'k str> {
+        let dots = |key: &'k str| key.match_indices('.').map(move |(at, _)| (key, at));
+        self.0.iter().flat_map(move |key| dots(key)).filter_map(|(key, at)| key.get(..at))
     }
 
     /// The names that would be right where an unknown one stands.
@@ -65,7 +66,10 @@ impl Names {
             |table: &str| path.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
         let mut names: Vec<_> = match self.tables().filter(|table| below(table)).max() {
             Some(table) => {
-                self.0.iter().filter_map(|key| key.strip_prefix(table)?.strip_prefix('.')).collect()
+                let below = self.0.iter().filter_map(|key| {
+                    key.strip_prefix(table)?.strip_prefix('.')?.split('.').next()
+                });
+                below.collect()
             }
             None => self.0.iter().filter_map(|key| key.split('.').next()).collect(),
         };
@@ -78,9 +82,9 @@ impl Names {
 ///
 /// A name in the wrong table counts as one slip, so `answers` finds `cache.answers`. A slip per
 /// four letters is let pass; beyond that a suggestion would be a guess, and a list is better.
-fn nearest(name: &str, candidates: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+fn nearest<'k>(name: &str, candidates: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let (table, last) = split(name);
-    let slips = |candidate| {
+    let slips = |candidate: &str| {
         let (its_table, its_last) = split(candidate);
         distance(last, its_last) + distance(table, its_table).min(1)
     };
@@ -116,7 +120,7 @@ fn distance(from: &str, to: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn names() -> Names {
+    fn names() -> Names<'static> {
         Names(vec!["demo", "server.listen", "cache.answers", "cache.absent_for"])
     }
 

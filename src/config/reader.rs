@@ -50,7 +50,7 @@ pub struct Flag {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     /// Its path, such as `cache.answers`.
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     /// Its default, as one would write it in the environment.
     pub default: String,
     /// What it takes, such as `a size from 1 MiB to 1 TiB`.
@@ -65,6 +65,8 @@ pub(crate) struct Reader<'s> {
     environment: BTreeMap<String, String>,
     flags: &'s [Flag],
     keys: Vec<Key>,
+    /// Keys that have no default: they may be set, and are nowhere listed.
+    optional: Vec<String>,
     problems: Vec<Problem>,
 }
 
@@ -99,12 +101,20 @@ impl<'s> Reader<'s> {
             }
         }
 
-        Self { document, environment, flags: &sources.flags, keys: Vec::new(), problems }
+        Self {
+            document,
+            environment,
+            flags: &sources.flags,
+            keys: Vec::new(),
+            optional: Vec::new(),
+            problems,
+        }
     }
 
     /// Ends the reading: the keys that were read, and everything that is wrong, in order of place.
     pub(crate) fn finish(mut self) -> (Vec<Key>, Vec<Problem>) {
-        let names = Names(self.keys.iter().map(|key| key.path).collect());
+        let keys = self.keys.iter().map(|key| key.path.as_ref());
+        let names = Names(keys.chain(self.optional.iter().map(String::as_str)).collect());
         if let Some(document) = &self.document {
             self.problems.append(&mut document.strangers(&names));
         }
@@ -125,8 +135,12 @@ impl<'s> Reader<'s> {
     }
 
     /// Reads `true` or `false`.
-    pub(crate) fn switch(&mut self, path: &'static str, default: bool) -> bool {
-        let key = Key { path, default: default.to_string(), form: "true or false".to_owned() };
+    pub(crate) fn switch(&mut self, path: impl Into<Cow<'static, str>>, default: bool) -> bool {
+        let key = Key {
+            path: path.into(),
+            default: default.to_string(),
+            form: "true or false".to_owned(),
+        };
         self.read(key, default, |given, key| {
             given.switch().ok_or_else(|| format!("{}{}", key.form, given.bare()))
         })
@@ -135,13 +149,13 @@ impl<'s> Reader<'s> {
     /// Reads a duration with its unit.
     pub(crate) fn duration(
         &mut self,
-        path: &'static str,
+        path: impl Into<Cow<'static, str>>,
         default: Duration,
         range: RangeInclusive<Duration>,
     ) -> Duration {
         let [least, most] = [range.start(), range.end()].map(|end| print_duration(*end));
         let form = format!("a duration from {least} to {most}");
-        let key = Key { path, default: print_duration(default), form };
+        let key = Key { path: path.into(), default: print_duration(default), form };
         self.read(key, default, |given, key| {
             let Some(duration) = given.text().and_then(|text| parse_duration(text).ok()) else {
                 let example = given.like(&key.default);
@@ -154,13 +168,13 @@ impl<'s> Reader<'s> {
     /// Reads a size with its unit, in bytes.
     pub(crate) fn size(
         &mut self,
-        path: &'static str,
+        path: impl Into<Cow<'static, str>>,
         default: u64,
         range: RangeInclusive<u64>,
     ) -> u64 {
         let [least, most] = [range.start(), range.end()].map(|end| print_size(*end));
         let form = format!("a size from {least} to {most}");
-        let key = Key { path, default: print_size(default), form };
+        let key = Key { path: path.into(), default: print_size(default), form };
         self.read(key, default, |given, key| {
             let Some(bytes) = given.text().and_then(|text| parse_size(text).ok()) else {
                 let example = given.like(&key.default);
@@ -173,12 +187,12 @@ impl<'s> Reader<'s> {
     /// Reads a whole number of any integer type.
     pub(crate) fn number<N: Copy + Display + FromStr + PartialOrd>(
         &mut self,
-        path: &'static str,
+        path: impl Into<Cow<'static, str>>,
         default: N,
         range: RangeInclusive<N>,
     ) -> N {
         let form = format!("a whole number from {} to {}", range.start(), range.end());
-        let key = Key { path, default: default.to_string(), form };
+        let key = Key { path: path.into(), default: default.to_string(), form };
         self.read(key, default, |given, key| {
             let number = given.digits().and_then(|digits| digits.parse().ok());
             let number = number.filter(|number| range.contains(number));
@@ -186,17 +200,63 @@ impl<'s> Reader<'s> {
         })
     }
 
+    /// Reads a whole number that may be left out. Without a default it is not among
+    /// [`Reader::finish`]'s keys.
+    pub(crate) fn optional<N: Copy + Display + FromStr + PartialOrd>(
+        &mut self,
+        path: String,
+        default: Option<N>,
+        range: RangeInclusive<N>,
+    ) -> Option<N> {
+        if let Some(default) = default {
+            return Some(self.number(path, default, range));
+        }
+        let is_set = !self.sources(&path).is_empty();
+        self.optional.push(path.clone());
+        is_set.then(|| {
+            let least = *range.start();
+            let value = self.number(path, least, range);
+            // It has no default: the least of its range only stood in for what does not fit.
+            self.keys.pop();
+            value
+        })
+    }
+
+    /// Reads a list of texts: an array in the file, divided by commas elsewhere. None by default.
+    pub(crate) fn list<T>(
+        &mut self,
+        path: &'static str,
+        form: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Vec<T> {
+        let key = Key { path: path.into(), default: String::new(), form: form.to_owned() };
+        self.read(key, Vec::new(), |given, key| {
+            let texts = given.list().ok_or_else(|| key.form.clone())?;
+            let parsed = texts.into_iter().map(|text| parse(text).ok_or_else(|| key.form.clone()));
+            parsed.collect()
+        })
+    }
+
+    /// The names of the tables in a table of the file.
+    pub(crate) fn tables_in(&self, table: &str) -> Vec<String> {
+        self.document.as_ref().map_or_else(Vec::new, |document| document.tables_in(table))
+    }
+
     /// Reads one of a few words. `default` must be among them.
     pub(crate) fn choice<T: Copy + PartialEq>(
         &mut self,
-        path: &'static str,
+        path: impl Into<Cow<'static, str>>,
         default: T,
         words: &[(&'static str, T)],
     ) -> T {
         let list: Vec<_> = words.iter().map(|(word, _)| *word).collect();
         let word = words.iter().find(|(_, meaning)| *meaning == default);
         let default_word = word.map_or("", |(word, _)| *word).to_owned();
-        let key = Key { path, default: default_word, form: format!("one of {}", list.join(", ")) };
+        let key = Key {
+            path: path.into(),
+            default: default_word,
+            form: format!("one of {}", list.join(", ")),
+        };
         self.read(key, default, |given, key| {
             let chosen = words.iter().find(|(word, _)| given.text() == Some(word));
             chosen
@@ -208,12 +268,12 @@ impl<'s> Reader<'s> {
     /// Reads text of a `form` of its own. `parse` fails with what it would have taken.
     pub(crate) fn parsed<T: Display>(
         &mut self,
-        path: &'static str,
+        path: impl Into<Cow<'static, str>>,
         default: T,
         form: &'static str,
         parse: impl Fn(&str) -> Result<T, &'static str>,
     ) -> T {
-        let key = Key { path, default: default.to_string(), form: form.to_owned() };
+        let key = Key { path: path.into(), default: default.to_string(), form: form.to_owned() };
         self.read(key, default, |given, key| {
             let parsed = given.text().ok_or(form).and_then(&parse);
             parsed.map_err(|form| format!("{form}, such as {}", given.like(&key.default)))
@@ -224,7 +284,7 @@ impl<'s> Reader<'s> {
     ///
     /// Goes to the first of `paths` that some source sets. Says nothing if one of them has a
     /// problem already: the default that stands in for it is nobody's mistake.
-    pub(crate) fn refuse(&mut self, paths: &[&'static str], found: &str, expected: &str) {
+    pub(crate) fn refuse(&mut self, paths: &[&str], found: &str, expected: &str) {
         if self.problems.iter().any(|problem| paths.contains(&problem.path.as_str())) {
             return;
         }
@@ -246,10 +306,10 @@ impl<'s> Reader<'s> {
     ) -> T {
         let mut value = default;
         let mut problems = Vec::new();
-        for Source { place, text, given } in self.sources(key.path) {
+        for Source { place, text, given } in self.sources(&key.path) {
             match judge(&given, &key) {
                 Ok(judged) => value = judged,
-                Err(expected) => problems.push(Problem::value(place, key.path, text, &expected)),
+                Err(expected) => problems.push(Problem::value(place, &key.path, text, &expected)),
             }
         }
         self.problems.append(&mut problems);
@@ -308,6 +368,17 @@ impl Given<'_> {
                 let integer = value.as_integer()?;
                 let number = i128::from_str_radix(integer.as_str(), integer.radix()).ok()?;
                 Some(Cow::Owned(number.to_string()))
+            }
+        }
+    }
+
+    fn list(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::Text(text) => {
+                Some(text.split(',').map(str::trim).filter(|text| !text.is_empty()).collect())
+            }
+            Self::Toml(value) => {
+                value.as_array()?.iter().map(|item| item.get_ref().as_str()).collect()
             }
         }
     }

@@ -1,14 +1,19 @@
 //! Every key in a table: its path, its default and its range, one function per table.
 
-use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::access;
+use crate::access::{guesses, limits, quota};
 use crate::cache;
 use crate::config::reader::Reader;
 use crate::config::sections::{Admin, InvalidStoreUrl, Store, StoreUrl};
 use crate::delivery;
+use crate::model::{Plan, PlanName, Rate};
 use crate::server;
 use crate::telemetry::trace;
 use crate::wire::caching::Lifetimes;
@@ -33,6 +38,12 @@ pub(crate) fn server(reader: &mut Reader<'_>) -> server::Config {
             default.drain_timeout,
             Duration::ZERO..=10 * MINUTE,
         ),
+        max_connections: reader.number(
+            "server.max_connections",
+            default.max_connections,
+            1..=1_000_000,
+        ),
+        max_in_flight: reader.number("server.max_in_flight", default.max_in_flight, 1..=1_000_000),
     }
 }
 
@@ -99,7 +110,135 @@ pub(crate) fn delivery(reader: &mut Reader<'_>) -> delivery::Config {
             default.deadline,
             100 * MILLISECOND..=5 * MINUTE,
         ),
+        turns: reader.number("delivery.turns", default.turns, NonZeroUsize::MIN..=MAX_TURNS),
     }
+}
+
+/// Reads `[limits]`, but for the plans.
+pub(crate) fn limits(reader: &mut Reader<'_>) -> limits::Config {
+    let default = limits::Config::default();
+    let headers = limits::Headers::ALL.map(|when| (when.as_str(), when));
+    limits::Config {
+        count_not_modified: reader.switch("limits.count_not_modified", default.count_not_modified),
+        headers: reader.choice("limits.headers", default.headers, &headers),
+        legacy_headers: reader.switch("limits.legacy_headers", default.legacy_headers),
+        quota: quota(reader, default.quota),
+        fallback_plan: reader.parsed(
+            "limits.fallback_plan",
+            default.fallback_plan,
+            PLAN_NAME,
+            |text| is_plan_name(text).then(|| PlanName::new(text)).ok_or(PLAN_NAME),
+        ),
+        plans: default.plans,
+    }
+}
+
+fn quota(reader: &mut Reader<'_>, default: quota::Config) -> quota::Config {
+    let policies = quota::OnLedgerLoss::ALL.map(|policy| (policy.as_str(), policy));
+    quota::Config {
+        max_lease: reader.number("limits.max_lease", default.max_lease, 1..=1_000_000),
+        lease_for: reader.duration("limits.lease_for", default.lease_for, 5 * SECOND..=10 * MINUTE),
+        on_ledger_loss: reader.choice("limits.on_ledger_loss", default.on_ledger_loss, &policies),
+        ledger_loss_allowance: reader.number(
+            "limits.ledger_loss_allowance",
+            default.ledger_loss_allowance,
+            0..=1_000_000_000,
+        ),
+    }
+}
+
+/// Reads what is said of keys that open nothing.
+pub(crate) fn guesses(reader: &mut Reader<'_>) -> guesses::Config {
+    let default = guesses::Config::default();
+    guesses::Config {
+        rate: Rate {
+            per_second: reader.number(
+                "limits.failed_keys_per_second",
+                default.rate.per_second,
+                NonZeroU32::MIN..=MAX_RATE,
+            ),
+            burst: reader.number(
+                "limits.failed_keys_burst",
+                default.rate.burst,
+                NonZeroU32::MIN..=MAX_RATE,
+            ),
+        },
+        trusted_proxies: reader.list(
+            "limits.trusted_proxies",
+            "a list of networks such as 10.0.0.0/8, or of addresses",
+            |text| text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)),
+        ),
+    }
+}
+
+/// Reads `[plans]`. A plan that the file names is what the file says of it: what it leaves out is
+/// not limited. The plans that it does not name are those there are by default.
+pub(crate) fn plans(reader: &mut Reader<'_>, limits: &mut limits::Config) {
+    let plans = &mut limits.plans;
+    let mut names: Vec<_> = plans.keys().map(|name| name.as_str().to_owned()).collect();
+    let named = reader.tables_in("plans");
+    names.extend(named.iter().filter(|name| is_plan_name(name)).cloned());
+    names.sort();
+    names.dedup();
+    for name in names {
+        let default = plans.get(&PlanName::new(&name)).filter(|_| !named.contains(&name));
+        let plan = plan(reader, &name, default.cloned());
+        plans.insert(plan.name.clone(), plan);
+    }
+    if !plans.contains_key(&limits.fallback_plan) {
+        let found = limits.fallback_plan.to_string();
+        reader.refuse(&["limits.fallback_plan"], &found, "a plan of [plans]");
+    }
+}
+
+fn plan(reader: &mut Reader<'_>, name: &str, default: Option<Plan>) -> Plan {
+    let path = |key: &str| format!("plans.{name}.{key}");
+    let default = default.as_ref();
+    let of_default = default.and_then(|plan| plan.requests_per_month);
+    let rate = default.and_then(|plan| plan.rate);
+    let key_rate = default.and_then(|plan| plan.key_rate);
+    Plan {
+        name: PlanName::new(name),
+        requests_per_month: reader.optional(
+            path("requests_per_month"),
+            of_default,
+            NonZeroU64::MIN..=MAX_MONTH,
+        ),
+        rate: self::rate(reader, &path("requests_per_second"), &path("burst"), rate),
+        key_rate: self::rate(
+            reader,
+            &path("key_requests_per_second"),
+            &path("key_burst"),
+            key_rate,
+        ),
+        weight: reader
+            .optional(path("weight"), None, NonZeroU32::MIN..=MAX_RATE)
+            .unwrap_or(NonZeroU32::MIN),
+    }
+}
+
+/// A rate and its burst. Without one the burst is a second's worth.
+fn rate(
+    reader: &mut Reader<'_>,
+    per_second: &str,
+    burst: &str,
+    default: Option<Rate>,
+) -> Option<Rate> {
+    let of = |rate: fn(Rate) -> NonZeroU32| default.map(rate);
+    let range = || NonZeroU32::MIN..=MAX_RATE;
+    let rate = reader.optional(per_second.to_owned(), of(|rate| rate.per_second), range());
+    let most = reader.optional(burst.to_owned(), of(|rate| rate.burst), range());
+    if let (None, Some(most)) = (rate, most) {
+        let expected = format!("{per_second} beside it");
+        reader.refuse(&[burst, per_second], &most.to_string(), &expected);
+    }
+    rate.map(|per_second| Rate { per_second, burst: most.unwrap_or(per_second) })
+}
+
+/// Names that can stand in a variable of the environment too.
+fn is_plan_name(name: &str) -> bool {
+    let is_allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    (1..=32).contains(&name.len()) && name.bytes().all(is_allowed)
 }
 
 /// Reads `[keys]`.
@@ -156,6 +295,8 @@ fn store_url(text: &str) -> Result<StoreUrl, &'static str> {
     text.parse().map_err(|InvalidStoreUrl(form)| form)
 }
 
+const PLAN_NAME: &str = "the name of a plan, of lower-case letters, digits and underscores";
+
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -165,6 +306,15 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
+
+/// Far more than an edge answers in a second.
+const MAX_RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(999_999);
+
+/// The largest number that a header's structured field holds.
+const MAX_MONTH: NonZeroU64 = NonZeroU64::MIN.saturating_add(999_999_999_999_998);
+
+/// More than any machine works on at once.
+const MAX_TURNS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);
 
 /// More than a store that is read only on cache misses can keep busy.
 const MAX_READERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);

@@ -90,7 +90,7 @@ fn the_shipped_file_tells_every_range() {
 #[test]
 fn every_default_reads_back_from_the_environment() {
     for Key { path, default, .. } in keys() {
-        let sources = variables(&[(&variable(path), &default)]);
+        let sources = variables(&[(&variable(&path), &default)]);
 
         assert_eq!(Config::load(&sources), Ok(Config::default()), "{path} = {default}");
     }
@@ -115,7 +115,9 @@ fn a_bogus_key_is_refused_in_every_table() {
 #[test]
 fn every_key_of_a_wrong_type_is_refused_with_its_path_and_line() {
     for (path, line) in shipped_keys() {
-        for value in ["1.5", "[]", "{}", "1979-05-27", "\"\""] {
+        // An empty list is what the only list there is has by default.
+        let wrong = |value: &&str| *value != "[]" || path != "limits.trusted_proxies";
+        for value in ["1.5", "[]", "{}", "1979-05-27", "\"\""].into_iter().filter(wrong) {
             let text = shipped_with_value(&path, line, value);
 
             let problems = problems(&file(&text));
@@ -342,7 +344,7 @@ proptest! {
 
     #[test]
     fn no_value_makes_the_reader_panic(value: String, key in 0..keys().len()) {
-        let name = variable(keys()[key].path);
+        let name = variable(&keys()[key].path);
         let sources = variables(&[(&name, &value)]);
 
         let _ = Config::load(&sources).map_err(|problems| problems.to_string());

@@ -27,7 +27,9 @@
 
 pub mod answer;
 pub mod ask;
+pub mod turns;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +56,7 @@ use crate::wire::caching::{Lifetimes, Outcome};
 
 pub use answer::{Answer, Denied, Finished};
 pub use ask::{Ask, ListShape, Listing, Page, Resolve, Shape, Shaped};
+pub use turns::Turns;
 
 /// How answers are made and for how long they may be kept by others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +69,8 @@ pub struct Config {
     pub absent_for: Duration,
     /// How long one ask may wait for the origin.
     pub deadline: Duration,
+    /// How many misses and large renders go on at once. Beyond, projects take turns.
+    pub turns: NonZeroUsize,
 }
 
 impl Default for Config {
@@ -75,6 +80,8 @@ impl Default for Config {
             max_output_bytes: 4 << 20,
             absent_for: Duration::from_secs(5),
             deadline: Duration::from_secs(5),
+            // Far more than a store has readers or a machine cores, far fewer than a flood.
+            turns: NonZeroUsize::MIN.saturating_add(63),
         }
     }
 }
@@ -89,6 +96,7 @@ pub struct Delivery {
     sheet_flights: Flights<(SheetKey, Stamp), Result<Known, Refusal>>,
     list_flights: Flights<(Tenant, Stamp), Result<List, Refusal>>,
     counters: [Counter; Outcome::ALL.len()],
+    turns: Turns,
 }
 
 /// A list of prompts, shared by all who waited for it.
@@ -105,6 +113,7 @@ impl Delivery {
         (metrics, tasks): (Arc<Metrics>, &TaskTracker),
     ) -> Self {
         Self {
+            turns: Turns::new(config.turns),
             config,
             origin,
             clock,
@@ -117,7 +126,7 @@ impl Delivery {
     }
 
     /// The answer that this caller was given for the same path and query before, if it still
-    /// stands. Memory only.
+    /// stands. Memory only. Not counted: it may not be served.
     ///
     /// # Cost
     ///
@@ -125,7 +134,7 @@ impl Delivery {
     /// (`benches/delivery.rs`, `hit`).
     pub fn recall(&self, caller: &Caller, target: &str) -> Option<Answer> {
         let entry = self.cache.aliased(AliasRef { tenant: caller.grant().tenant(), target })?;
-        Some(self.answer(entry, Outcome::Hit))
+        Some(Answer::new(entry, Outcome::Hit))
     }
 
     /// Answers one ask for a prompt.
@@ -141,7 +150,8 @@ impl Delivery {
     /// Dropping the future never cancels a question to the origin: others may wait for it.
     pub async fn deliver(&self, ask: Ask<'_>) -> Result<Answer, Denied> {
         let tenant = ask.caller.grant().tenant();
-        let (sheet, found) = self.find(SheetKey { tenant, prompt: ask.prompt.clone() }).await?;
+        let (sheet, found) =
+            self.find(SheetKey { tenant, prompt: ask.prompt.clone() }, ask.caller).await?;
 
         let resolved = sheet.prepared.resolve(&ask.variables);
         let variables = match ask.resolve {
@@ -175,7 +185,9 @@ impl Delivery {
         };
         let entry = if resolved.is_costly() {
             let values = ask.variables;
+            let turn = self.turns.take(tenant.project, ask.caller.plan().weight).await?;
             let rendered = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
                 render.run(&render.sheet.prepared.resolve(&values))
             });
             rendered.await.unwrap_or(Err(Refusal::Internal))?
@@ -209,7 +221,8 @@ impl Delivery {
 
         let marks = [Mark::Listing(tenant.project), Mark::Settings(tenant.project)];
         let stamp = self.cache.generations().stamp(marks);
-        let flight = self.list_flights.join((tenant, stamp), || self.fetch_list(tenant));
+        let flight =
+            self.list_flights.join((tenant, stamp), || self.fetch_list(tenant, listing.caller));
         let (landed, boarded) = landing(self.config.deadline, flight).await?;
         let Shaped { body, etag } = listing.shape.write(&landed?);
         let cache_control = cache_control(&listing.caller.grant().environment, &self.config);
@@ -228,19 +241,18 @@ impl Delivery {
         self.cache.holds()
     }
 
-    /// Counts a request that has no answer. Whoever writes the refusal calls it, once.
-    pub fn count_denied(&self, denied: &Denied) {
-        self.count(denied.outcome);
-    }
-
     /// Finds a prompt's template, and how: `None` if it was in memory.
-    async fn find(&self, key: SheetKey) -> Result<(Arc<Sheet>, Option<Outcome>), Denied> {
+    async fn find(
+        &self,
+        key: SheetKey,
+        caller: &Caller,
+    ) -> Result<(Arc<Sheet>, Option<Outcome>), Denied> {
         let (known, found) = match self.cache.sheet(&key) {
             Some(Known::Absent(absence)) if absence.until <= self.clock.now() => {
-                self.fetch_or_wait(key).await?
+                self.fetch_or_wait(key, caller).await?
             }
             Some(known) => (known, None),
-            None => self.fetch_or_wait(key).await?,
+            None => self.fetch_or_wait(key, caller).await?,
         };
         match known {
             Known::Present(sheet) => Ok((sheet, found)),
@@ -251,11 +263,16 @@ impl Delivery {
         }
     }
 
-    async fn fetch_or_wait(&self, key: SheetKey) -> Result<(Known, Option<Outcome>), Refusal> {
+    async fn fetch_or_wait(
+        &self,
+        key: SheetKey,
+        caller: &Caller,
+    ) -> Result<(Known, Option<Outcome>), Refusal> {
         let project = key.tenant.project;
         let marks = [Mark::Prompt(project, &key.prompt), Mark::Settings(project)];
         let stamp = self.cache.generations().stamp(marks);
-        let flight = self.sheet_flights.join((key.clone(), stamp), || self.fetch_sheet(key, stamp));
+        let fetch = || self.fetch_sheet(key.clone(), stamp, caller);
+        let flight = self.sheet_flights.join((key.clone(), stamp), fetch);
         let (landed, boarded) = landing(self.config.deadline, flight).await?;
         Ok((landed?, Some(of_boarding(boarded))))
     }
@@ -264,12 +281,15 @@ impl Delivery {
         &self,
         key: SheetKey,
         stamp: Stamp,
+        caller: &Caller,
     ) -> impl Future<Output = Result<Known, Refusal>> + use<> {
         let origin = Arc::clone(&self.origin);
         let metrics = Arc::clone(&self.metrics);
         let cache = Arc::clone(&self.cache);
         let until = self.clock.now().plus(self.config.absent_for);
+        let (turns, weight) = (self.turns.clone(), caller.plan().weight);
         async move {
+            let _turn = turns.take(key.tenant.project, weight).await?;
             let watch = Stopwatch::start();
             let edition = origin.edition(key.tenant, &key.prompt).await;
             match counted(&metrics, &*origin, "edition", watch, edition)? {
@@ -287,10 +307,16 @@ impl Delivery {
         }
     }
 
-    fn fetch_list(&self, tenant: Tenant) -> impl Future<Output = Result<List, Refusal>> + use<> {
+    fn fetch_list(
+        &self,
+        tenant: Tenant,
+        caller: &Caller,
+    ) -> impl Future<Output = Result<List, Refusal>> + use<> {
         let origin = Arc::clone(&self.origin);
         let metrics = Arc::clone(&self.metrics);
+        let (turns, weight) = (self.turns.clone(), caller.plan().weight);
         async move {
+            let _turn = turns.take(tenant.project, weight).await?;
             let watch = Stopwatch::start();
             let listed = origin.listing(tenant).await;
             Ok(counted(&metrics, &*origin, "listing", watch, listed)?.into())
@@ -302,7 +328,9 @@ impl Delivery {
         Answer::new(entry, outcome)
     }
 
-    fn count(&self, outcome: Outcome) {
+    /// Counts where an answer came from. [`Delivery::deliver`] and [`Delivery::list`] do so
+    /// themselves.
+    pub fn count(&self, outcome: Outcome) {
         if let Some(counter) = self.counters.get(outcome as usize) {
             counter.inc();
         }

@@ -28,7 +28,7 @@ pub use ids::{
     Tenant, VersionId,
 };
 pub use key::{ApiKey, Grant, KeyDigest, Scope, Standing};
-pub use plan::{Plan, PlanName, Rate};
+pub use plan::{Budget, Budgets, Plan, PlanName, Rate};
 pub use project::Project;
 pub use prompt::{
     Block, BlockKind, Content, Edition, Listed, Overview, Prompt, Variable, Version, Visibility,

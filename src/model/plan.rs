@@ -57,3 +57,49 @@ impl Rate {
         Duration::from_secs(self.burst.get().div_ceil(self.per_second.get()).into())
     }
 }
+
+/// What is left of a policy, for whoever has to keep to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// The policy's name in header fields.
+    pub policy: &'static str,
+    /// How many requests its window holds.
+    pub quota: u64,
+    /// The window.
+    pub window: Duration,
+    /// How many of them are left.
+    pub remaining: u64,
+    /// After this the budget is whole again; if nothing is left, after this there is more.
+    pub resets_in: Duration,
+}
+
+impl Budget {
+    /// Whether four fifths of it are used.
+    pub fn is_near_end(&self) -> bool {
+        self.remaining.saturating_mul(5) <= self.quota
+    }
+}
+
+/// The budgets of a caller: at most one of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budgets {
+    /// Of the rate.
+    pub burst: Option<Budget>,
+    /// Of the month.
+    pub month: Option<Budget>,
+}
+
+impl Budgets {
+    /// Every budget there is.
+    pub fn all(&self) -> impl Iterator<Item = &Budget> {
+        self.burst.iter().chain(&self.month)
+    }
+
+    /// The budget of which the smallest share is left.
+    pub fn nearest_to_its_end(&self) -> Option<&Budget> {
+        let share = |budget: &Budget| {
+            u128::from(budget.remaining) * u128::from(u64::MAX) / u128::from(budget.quota.max(1))
+        };
+        self.all().min_by_key(|budget| share(budget))
+    }
+}

@@ -14,11 +14,8 @@ pub struct Project {
     pub uuid: Uuid,
     /// Unique name.
     pub name: String,
-    /// The plan's name: `free`, `pro` or `enterprise`.
+    /// The plan's name, as it is configured.
     pub plan: String,
     /// When it was made.
     pub created_at: Timestamp,
 }
-
-/// The plans a project can be on, as PromptOT sells them.
-pub const PLANS: [&str; 3] = ["free", "pro", "enterprise"];

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::model::key::Scope;
+use crate::model::plan::Budgets;
 
 /// Every reason this edge turns a caller away.
 ///
@@ -50,6 +51,23 @@ pub enum Refusal {
         /// Asking earlier would be refused again.
         retry_after: Duration,
     },
+    /// Whether the month's quota is spent cannot be said: its ledger is away.
+    QuotaUnknown {
+        /// Asking earlier would end the same.
+        retry_after: Duration,
+    },
+    /// The month's quota is spent.
+    QuotaSpent {
+        /// What is left, and when there is more.
+        budgets: Box<Budgets>,
+    },
+    /// Too many requests in a short time.
+    RateLimited {
+        /// Asking earlier would be refused again.
+        retry_after: Duration,
+        /// What is left, and when there is more.
+        budgets: Box<Budgets>,
+    },
 
     // An origin is at fault.
     /// It answered nonsense.
@@ -81,6 +99,9 @@ impl Refusal {
             Self::TooLarge { .. } => "too_large",
             Self::Unauthenticated => "unauthenticated",
             Self::Overloaded { .. } => "overloaded",
+            Self::QuotaUnknown { .. } => "quota_unknown",
+            Self::QuotaSpent { .. } => "quota_spent",
+            Self::RateLimited { .. } => "rate_limited",
             Self::OriginBroken => "origin_broken",
             Self::OriginTimedOut { .. } => "origin_timed_out",
             Self::OriginUnreachable { .. } => "origin_unreachable",

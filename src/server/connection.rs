@@ -1,5 +1,6 @@
 //! One connection, from its first byte to its last.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::server::conn::http1;
@@ -13,12 +14,12 @@ use crate::server::reply::Service;
 
 /// Serves HTTP/1.1 until the peer leaves, a deadline passes or the drain ends it.
 pub(super) async fn serve(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, IpAddr),
     service: Arc<impl Service>,
     config: Config,
     drain: Drain,
 ) {
-    let answer = service_fn(|request| service.call(request));
+    let answer = service_fn(|request| service.call(request, peer));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(config.header_timeout)

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::server::Config;
@@ -38,17 +40,36 @@ impl Listener {
     }
 
     /// Serves connections until the drain begins. Each runs in a task of the drain.
-    pub async fn run(self, service: Arc<impl Service>, config: Config, drain: Drain) {
+    ///
+    /// A connection over the limit is answered 503 as far as its buffer takes it, and closed:
+    /// nothing is read from it and no task is made for it.
+    pub async fn run(
+        self,
+        service: Arc<impl Service>,
+        config: Config,
+        drain: Drain,
+        shed: Counter,
+    ) {
+        let open = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
                 () = drain.stopping() => return,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
+                    let Ok(place) = Arc::clone(&open).try_acquire_owned() else {
+                        shed.inc();
+                        let _ = stream.try_write(TOO_MANY);
+                        continue;
+                    };
                     let (service, ending) = (Arc::clone(&service), drain.clone());
-                    let served = connection::serve(prepared(stream), service, config, ending);
-                    drain.tasks().spawn(served);
+                    let connection = (prepared(stream), peer.ip());
+                    let served = connection::serve(connection, service, config, ending);
+                    drain.tasks().spawn(async move {
+                        served.await;
+                        drop(place);
+                    });
                 }
                 Err(error) if is_of_one_connection(&error) => {
                     tracing::debug!(%error, "a connection broke off before it was accepted");
@@ -65,6 +86,10 @@ impl Listener {
 
 /// How long nothing is accepted after the system had no room for another connection.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// The whole answer to a connection over the limit.
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
+connection: close\r\ncontent-length: 0\r\n\r\n";
 
 fn prepared(stream: TcpStream) -> TcpStream {
     // Answers are written whole: waiting for more to send would only delay them.

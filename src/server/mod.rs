@@ -30,6 +30,10 @@ pub struct Config {
     pub body_limit_bytes: u64,
     /// How long requests may take to finish once the process was told to stop.
     pub drain_timeout: Duration,
+    /// How many connections are open at once, on each listener. More are told to come back.
+    pub max_connections: usize,
+    /// How many requests are worked on at once. More are refused before any work is done.
+    pub max_in_flight: usize,
 }
 
 impl Default for Config {
@@ -41,6 +45,10 @@ impl Default for Config {
             // Variables of at most 64 KiB, written with blanks.
             body_limit_bytes: 128 << 10,
             drain_timeout: Duration::from_secs(10),
+            // About 100 MiB of connections at the most.
+            max_connections: 10_000,
+            // Each holds a request and waits for something: far below what memory allows.
+            max_in_flight: 4_096,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What answers requests, and what it answers with.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -11,8 +12,8 @@ use crate::wire::Response;
 
 /// Something behind a listener.
 pub trait Service: Send + Sync + 'static {
-    /// Answers one request.
-    fn call(&self, request: Request<Incoming>) -> Reply;
+    /// Answers one request from a connection with `peer`.
+    fn call(&self, request: Request<Incoming>, peer: IpAddr) -> Reply;
 }
 
 /// A response, at once or later.

@@ -4,23 +4,27 @@
 //! were answered before, the answer is in memory and nothing of the request is parsed. What the
 //! fast lane declines goes to a dialect.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::HeaderValue;
 use http::Method;
 use http::Request;
 use hyper::body::{Body, Incoming};
+use prometheus_client::metrics::counter::Counter;
 
-use crate::access::credential::Token;
 use crate::admin::Admin;
 use crate::clock::Stopwatch;
 use crate::dialects::promptot::PromptOt;
 use crate::dialects::{Served, Services};
-use crate::model::Scope;
+use crate::model::{Refusal, Scope};
+use crate::origins::RETRY_AFTER;
 use crate::server::reply::{Reply, Service};
 use crate::telemetry::Metrics;
 use crate::telemetry::request_id::{self, X_REQUEST_ID};
 use crate::wire::Response;
+use crate::wire::caching::Outcome;
 
 /// The callers' side: the fast lane, then the dialects.
 #[derive(Clone, Debug)]
@@ -30,17 +34,21 @@ pub struct Router(Arc<Parts>);
 struct Parts {
     services: Services,
     promptot: PromptOt,
+    max_in_flight: usize,
+    in_flight: AtomicUsize,
+    shed: Counter,
 }
 
 impl Router {
     /// A router over the product's verbs.
-    pub fn new(services: Services, metrics: &Metrics) -> Self {
+    pub fn new(services: Services, metrics: &Metrics, max_in_flight: usize) -> Self {
         let promptot = PromptOt::new(services.clone(), metrics);
-        Self(Arc::new(Parts { services, promptot }))
+        let (in_flight, shed) = (AtomicUsize::new(0), metrics.shed("in_flight"));
+        Self(Arc::new(Parts { services, promptot, max_in_flight, in_flight, shed }))
     }
 
-    /// Answers one request.
-    pub fn handle<B>(&self, request: Request<B>) -> Reply
+    /// Answers one request from a connection with `peer`.
+    pub fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Reply
     where
         B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
@@ -51,10 +59,15 @@ impl Router {
             tracing::trace!(request_id = request_id.to_str().unwrap_or_default(), "hit");
             return Reply::now(signed(served.response, request_id));
         }
-        let parts = Arc::clone(&self.0);
         let method = request.method().clone();
+        let Some(place) = InFlight::enter(&self.0) else {
+            self.0.shed.inc();
+            let served = self.0.promptot.shed(Refusal::Overloaded { retry_after: RETRY_AFTER });
+            served.route.answered(&method, served.response.status(), watch.elapsed());
+            return Reply::now(signed(served.response, request_id));
+        };
         Reply::Later(Box::pin(async move {
-            let served = parts.promptot.serve(request).await;
+            let served = place.0.promptot.serve(request, peer).await;
             served.route.answered(&method, served.response.status(), watch.elapsed());
             log(&served, &request_id);
             signed(served.response, request_id)
@@ -66,30 +79,54 @@ impl Router {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return None;
         }
-        let token = Token::of(request.headers())?;
         let target = request.uri().path_and_query()?.as_str();
-        let services = &self.0.services;
-        let caller = services.gate.recall(token, Scope::Deliver)?.ok()?;
-        let answer = services.delivery.recall(&caller, target)?;
-        Some(Served {
-            response: answer.respond(request.headers()),
-            route: Arc::clone(&answer.finished().route),
-            refused: None,
-        })
+        let Services { gate, delivery, .. } = &self.0.services;
+        let caller = gate.recall(request.headers(), Scope::Deliver)?;
+        let answer = delivery.recall(&caller, target)?;
+        let route = Arc::clone(&answer.finished().route);
+        match gate.try_spend(&caller)? {
+            Ok(receipt) => {
+                let mut response = answer.respond(request.headers());
+                gate.settle(receipt, &mut response);
+                delivery.count(Outcome::Hit);
+                Some(Served { response, route, refused: None })
+            }
+            Err(refusal) => Some(self.0.promptot.deny(&refusal.into(), route)),
+        }
     }
 }
 
 impl Service for Router {
-    fn call(&self, request: Request<Incoming>) -> Reply {
-        self.handle(request)
+    fn call(&self, request: Request<Incoming>, peer: IpAddr) -> Reply {
+        self.handle(request, peer)
+    }
+}
+
+/// One request among those in flight; dropping it makes room.
+struct InFlight(Arc<Parts>);
+
+impl InFlight {
+    fn enter(parts: &Arc<Parts>) -> Option<Self> {
+        let before = parts.in_flight.fetch_add(1, Ordering::Relaxed);
+        let entered = Self(Arc::clone(parts));
+        (before < parts.max_in_flight).then_some(entered)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Service for Admin {
-    fn call(&self, request: Request<Incoming>) -> Reply {
+    fn call(&self, request: Request<Incoming>, _: IpAddr) -> Reply {
         let request_id = request_id::of(request.headers());
-        let response = self.answer(request.method(), request.uri().path());
-        Reply::now(signed(response, request_id))
+        let admin = self.clone();
+        Reply::Later(Box::pin(async move {
+            let response = admin.answer(request.method(), request.uri()).await;
+            signed(response, request_id)
+        }))
     }
 }
 

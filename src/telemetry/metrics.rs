@@ -37,6 +37,20 @@ pub struct Metrics {
     origin_requests: Family<OriginLabels, Counter>,
     origin_duration: Family<OperationLabels, Histogram, fn() -> Histogram>,
     changes: Counter,
+    decisions: Family<DecisionLabels, Counter>,
+    overdrafts: Counter,
+    shed: Family<ReasonLabels, Counter>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DecisionLabels {
+    plan: String,
+    decision: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -85,6 +99,8 @@ impl Metrics {
         let origin_requests = Family::default();
         let origin_duration = Family::new_with_constructor(histogram);
         let changes = Counter::default();
+        let (decisions, overdrafts, shed) =
+            (Family::default(), Counter::default(), Family::default());
 
         let mut all = Registry::with_prefix("prompt_edge");
         all.register("http_requests", "Answered requests", requests.clone());
@@ -110,6 +126,13 @@ impl Metrics {
             origin_duration.clone(),
         );
         all.register("changes", "Changes reported by an origin and applied", changes.clone());
+        all.register("limit_decisions", "What plans decided of requests", decisions.clone());
+        all.register(
+            "ledger_overdrafts",
+            "Requests admitted while the ledger of months was away: alert on any",
+            overdrafts.clone(),
+        );
+        all.register("shed", "Connections and requests shed over a limit", shed.clone());
         let build = Info::new([("version", version), ("revision", revision)]);
         all.register("build", "The running binary", build);
 
@@ -123,6 +146,9 @@ impl Metrics {
             origin_requests,
             origin_duration,
             changes,
+            decisions,
+            overdrafts,
+            shed,
         }
     }
 
@@ -140,6 +166,21 @@ impl Metrics {
     /// The counter of answers with one outcome, to be kept by whoever counts.
     pub fn lookups(&self, outcome: &'static str) -> Counter {
         self.lookups.get_or_create_owned(&OutcomeLabels { outcome })
+    }
+
+    /// The counter of one decision under one plan. Plans are configured, so they are few.
+    pub fn decisions(&self, plan: &str, decision: &'static str) -> Counter {
+        self.decisions.get_or_create_owned(&DecisionLabels { plan: plan.to_owned(), decision })
+    }
+
+    /// The counter of requests admitted without the ledger.
+    pub fn overdrafts(&self) -> Counter {
+        self.overdrafts.clone()
+    }
+
+    /// The counter of what was shed, by the limit it was over.
+    pub fn shed(&self, reason: &'static str) -> Counter {
+        self.shed.get_or_create_owned(&ReasonLabels { reason })
     }
 
     /// Sets what a cache holds at the moment.

@@ -2,6 +2,7 @@
 //!
 //! * [`conditional`]: entity tags and `If-None-Match`.
 //! * [`caching`]: `Cache-Control` and `Cache-Status`.
+//! * [`limits`]: `RateLimit`, `RateLimit-Policy` and their forerunners.
 //! * [`representation`]: an answer's ready bytes and headers, and how a response is made of them.
 //! * [`query`]: the pairs of a request target.
 //! * [`body`]: reading a request's body up to a limit.
@@ -11,6 +12,7 @@ pub mod body;
 pub mod caching;
 pub mod client;
 pub mod conditional;
+pub mod limits;
 pub mod query;
 pub mod representation;
 

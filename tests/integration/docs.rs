@@ -17,7 +17,7 @@ fn the_readme_lists_every_metric() {
 
 #[test]
 fn the_readme_lists_every_setting() {
-    let keys: BTreeSet<String> = config::keys().iter().map(|key| key.path.to_owned()).collect();
+    let keys: BTreeSet<String> = config::keys().iter().map(|key| key.path.to_string()).collect();
     let tables: BTreeSet<_> = keys.iter().filter_map(|key| key.split('.').next()).collect();
 
     let readme = first_columns(|cell| {

@@ -182,7 +182,10 @@ async fn operators_have_pages_of_their_own() {
     assert_eq!(version.json()["version"], env!("CARGO_PKG_VERSION"));
 
     let unknown = operator.get("/api/v1/prompts", &[]).await;
-    assert_eq!((unknown.status, unknown.text()), (404, "try /livez /readyz /metrics /version\n"));
+    assert_eq!(
+        (unknown.status, unknown.text()),
+        (404, "try /livez /readyz /metrics /version /admin/usage\n")
+    );
     let wrong = operator.ask(Method::POST, "/metrics", &[], "").await;
     assert_eq!((wrong.status, wrong.header("allow")), (405, "GET, HEAD"));
     let head = operator.ask(Method::HEAD, "/livez", &[], "").await;

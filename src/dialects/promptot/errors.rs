@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::model::{Noun, Refusal};
 use crate::wire::Response;
+use crate::wire::limits::whole_seconds;
 use crate::wire::representation::uncached_json;
 
 /// The whole response to a refused request.
@@ -31,9 +32,18 @@ pub fn respond(refusal: &Refusal) -> Response {
             headers.append(ALLOW, HeaderValue::from_static(allow));
         }
         Refusal::Overloaded { retry_after }
+        | Refusal::QuotaUnknown { retry_after }
         | Refusal::OriginTimedOut { retry_after }
         | Refusal::OriginUnreachable { retry_after } => {
             headers.append(RETRY_AFTER, whole_seconds(*retry_after).into());
+        }
+        Refusal::RateLimited { retry_after, budgets } => {
+            let until = budgets.nearest_to_its_end().map_or(Duration::ZERO, |b| b.resets_in);
+            headers.append(RETRY_AFTER, whole_seconds(until.max(*retry_after)).into());
+        }
+        Refusal::QuotaSpent { budgets } => {
+            let until = budgets.month.map_or(Duration::ZERO, |month| month.resets_in);
+            headers.append(RETRY_AFTER, whole_seconds(until).into());
         }
         Refusal::BadInput { .. }
         | Refusal::Forbidden { .. }
@@ -56,9 +66,10 @@ pub const fn status(refusal: &Refusal) -> StatusCode {
         Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Refusal::OriginBroken => StatusCode::BAD_GATEWAY,
-        Refusal::Overloaded { .. } | Refusal::OriginUnreachable { .. } => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Refusal::RateLimited { .. } | Refusal::QuotaSpent { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Refusal::Overloaded { .. }
+        | Refusal::QuotaUnknown { .. }
+        | Refusal::OriginUnreachable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::OriginTimedOut { .. } => StatusCode::GATEWAY_TIMEOUT,
     }
 }
@@ -71,7 +82,9 @@ const fn code(refusal: &Refusal) -> &'static str {
         Refusal::Forbidden { .. } => "FORBIDDEN",
         Refusal::NotFound { .. } => "NOT_FOUND",
         Refusal::MethodNotAllowed { .. } => "METHOD_NOT_ALLOWED",
+        Refusal::RateLimited { .. } | Refusal::QuotaSpent { .. } => "RATE_LIMITED",
         Refusal::Overloaded { .. } => "OVERLOADED",
+        Refusal::QuotaUnknown { .. } => "QUOTA_UNKNOWN",
         Refusal::OriginBroken => "ORIGIN_BROKEN",
         Refusal::OriginTimedOut { .. } => "ORIGIN_TIMED_OUT",
         Refusal::OriginUnreachable { .. } => "ORIGIN_UNREACHABLE",
@@ -96,17 +109,21 @@ fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::TooLarge { limit_bytes } => {
             format!("body: longer than {limit_bytes} bytes: send less").into()
         }
+        Refusal::RateLimited { .. } => {
+            "Too many requests in a short time: slow down, see Retry-After".into()
+        }
+        Refusal::QuotaSpent { .. } => {
+            "The plan's requests for this month are spent: wait for the next, or change plan".into()
+        }
         Refusal::Overloaded { .. } => "Too busy at the moment: try again shortly".into(),
+        Refusal::QuotaUnknown { .. } => {
+            "The plan's requests for this month cannot be counted at the moment".into()
+        }
         Refusal::OriginBroken => "The prompt's origin gave an unusable answer".into(),
         Refusal::OriginTimedOut { .. } => "The prompt's origin did not answer in time".into(),
         Refusal::OriginUnreachable { .. } => "The prompt's origin cannot be reached".into(),
         Refusal::Internal => "Internal error: report the X-Request-Id of this answer".into(),
     }
-}
-
-/// Rounded up: whoever waits that long does not come early.
-fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 #[derive(Serialize)]

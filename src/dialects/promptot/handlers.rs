@@ -1,9 +1,10 @@
 //! Parse → act → shape, one function per route.
 //!
 //! Who asks is settled before the request is read any further: a bad key is 401 whatever else is
-//! wrong with the request.
+//! wrong with the request. A place in its month is taken next, and given back if there is no answer.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::Method;
@@ -14,7 +15,6 @@ use serde_json::Map;
 use serde_json::Value;
 
 use crate::access::Caller;
-use crate::access::credential::Token;
 use crate::delivery::{Ask, Denied, Listing, Resolve, Shape};
 use crate::dialects::Services;
 use crate::dialects::promptot::routes::Route;
@@ -29,7 +29,7 @@ pub(super) async fn handle<B>(
     services: &Services,
     route: Route,
     prompt: Cow<'_, str>,
-    (parts, body): (&Parts, B),
+    (parts, body, peer): (&Parts, B, IpAddr),
     metrics: &Arc<RouteMetrics>,
 ) -> Result<Response, Denied>
 where
@@ -41,10 +41,33 @@ where
     if !route.allows(&parts.method) {
         return Err(Refusal::MethodNotAllowed { allow: route.allow() }.into());
     }
-    let caller = services.gate.admit(Token::of(&parts.headers), Scope::Deliver).await?;
+    let caller = services.gate.admit(&parts.headers, peer, Scope::Deliver).await?;
+    let receipt = services.gate.spend(&caller).await?;
+    match act(services, route, prompt, (parts, body), (&caller, metrics)).await {
+        Ok(mut response) => {
+            services.gate.settle(receipt, &mut response);
+            Ok(response)
+        }
+        Err(refusal) => {
+            receipt.refund();
+            Err(refusal)
+        }
+    }
+}
+
+async fn act<B>(
+    services: &Services,
+    route: Route,
+    prompt: Cow<'_, str>,
+    (parts, body): (&Parts, B),
+    (caller, metrics): (&Caller, &Arc<RouteMetrics>),
+) -> Result<Response, Denied>
+where
+    B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
     let shape: &'static dyn Shape = match route {
         Route::Prompts | Route::Unknown => {
-            return Ok(list(services, parts, &caller, metrics).await?);
+            return Ok(list(services, parts, caller, metrics).await?);
         }
         Route::Compiled => &shapes::Compiled,
         Route::Prompt => &shapes::Delivered,
@@ -56,7 +79,7 @@ where
         _ => (asked.variables, Some(target(parts))),
     };
     let ask = Ask {
-        caller: &caller,
+        caller,
         prompt: prompt.parse().map_err(|_| Refusal::NotFound { noun: Noun::Prompt })?,
         variables,
         resolve: asked.resolve,

@@ -13,12 +13,15 @@ pub mod handlers;
 pub mod routes;
 pub mod shapes;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::Request;
 use hyper::body::Body;
 
+use crate::delivery::Denied;
 use crate::dialects::{Served, Services};
+use crate::model::Refusal;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
 use crate::wire::caching::CACHE_STATUS;
@@ -49,7 +52,7 @@ impl PromptOt {
     }
 
     /// Answers one request, whatever it is.
-    pub async fn serve<B>(&self, request: Request<B>) -> Served
+    pub async fn serve<B>(&self, request: Request<B>, peer: IpAddr) -> Served
     where
         B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
@@ -61,17 +64,27 @@ impl PromptOt {
             Route::Prompt => &self.prompt,
             Route::Unknown => &self.unknown,
         };
-        let served = handlers::handle(&self.services, route, prompt, (&parts, body), metrics).await;
+        let served =
+            handlers::handle(&self.services, route, prompt, (&parts, body, peer), metrics).await;
 
-        let (response, refused) = match served {
-            Ok(response) => (response, None),
-            Err(denied) => {
-                let mut response = errors::respond(&denied.refusal);
-                response.headers_mut().append(CACHE_STATUS, denied.outcome.cache_status());
-                self.services.delivery.count_denied(&denied);
-                (response, Some(denied.refusal.as_str()))
-            }
-        };
-        Served { response, route: Arc::clone(metrics), refused }
+        match served {
+            Ok(response) => Served { response, route: Arc::clone(metrics), refused: None },
+            Err(denied) => self.deny(&denied, Arc::clone(metrics)),
+        }
+    }
+
+    /// Turns a request on a route away.
+    pub fn deny(&self, denied: &Denied, route: Arc<RouteMetrics>) -> Served {
+        let Denied { refusal, outcome } = denied;
+        let mut response = errors::respond(refusal);
+        response.headers_mut().append(CACHE_STATUS, outcome.cache_status());
+        self.services.gate.say_refused(refusal, &mut response);
+        self.services.delivery.count(*outcome);
+        Served { response, route, refused: Some(refusal.as_str()) }
+    }
+
+    /// Turns a request away before anything of it was looked at.
+    pub fn shed(&self, refusal: Refusal) -> Served {
+        self.deny(&refusal.into(), Arc::clone(&self.unknown))
     }
 }

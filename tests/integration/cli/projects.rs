@@ -21,7 +21,7 @@ fn a_plan_that_does_not_exist_is_refused_with_those_that_do() {
 
     let refused = folder.run("projects create acme --plan gold").failed(1);
 
-    assert_eq!(refused, "error: plan `gold`: the plans are free, pro and enterprise\n");
+    assert_eq!(refused, "error: plan `gold`: the plans are enterprise, free, pro\n");
     assert_eq!(folder.run("projects list --json").done(), "[]\n", "nothing was made");
 }
 

@@ -2,9 +2,10 @@
 //!
 //! Each file of `tests/fixtures/dialects/promptot` is one exchange with a fresh edge: a request, a
 //! blank line, the response with every header it has. Bodies stand there as indented JSON, and what
-//! differs from run to run in angle brackets. Variables in a URL stand there as they are meant. A line that starts with `#` says what is out of the ordinary beforehand:
-//! `# store: unreachable`, `# warm` (the key and another prompt are in memory), `# again` (the same
-//! request was made before).
+//! differs from run to run in angle brackets. Variables in a URL stand there as they are meant. A
+//! line that starts with `#` says what is out of the ordinary beforehand: `# store: unreachable`,
+//! `# ledger: away`, `# warm` (the key and another prompt are in memory), `# again` (the same request
+//! was made before).
 //!
 //! To record what the edge says now, set `PROMPT_EDGE_RECORD`; the difference is a change of the
 //! API and to be reviewed as one.
@@ -12,6 +13,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,9 +21,11 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use prompt_edge::access::quota::OnLedgerLoss;
+use prompt_edge::config::Config;
 use prompt_edge::delivery::ListShape;
 use prompt_edge::dialects::promptot::{errors, shapes};
-use prompt_edge::model::{Listed, Noun, PromptId, Refusal, Scope};
+use prompt_edge::model::{Listed, Noun, Plan, PlanName, PromptId, Rate, Refusal, Scope};
 use prompt_edge::wire::ETag;
 use serde_json::{Value, json};
 
@@ -123,6 +127,27 @@ async fn the_tag_in_the_body_is_that_of_the_body_without_it() {
     assert_eq!(ETag::of(&rest).as_str(), answer.header("etag"));
 }
 
+/// Plans that are soon spent, and a ledger whose loss is a refusal.
+fn limited() -> Config {
+    let mut config = Config::default();
+    config.limits.quota.on_ledger_loss = OnLedgerLoss::Refuse;
+    let one = NonZeroU32::MIN;
+    let plan = |name: &str| Plan {
+        name: PlanName::new(name),
+        requests_per_month: None,
+        rate: None,
+        key_rate: None,
+        weight: one,
+    };
+    let a_month = Plan { requests_per_month: Some(NonZeroU64::MIN), ..plan("one_a_month") };
+    let rate = Some(Rate { per_second: one, burst: one });
+    let a_second = Plan { rate, ..plan("one_a_second") };
+    for plan in [a_month, a_second] {
+        config.limits.plans.insert(plan.name.clone(), plan);
+    }
+    config
+}
+
 /// One of each, so that the list is complete when it compiles.
 fn every_refusal() -> Vec<Refusal> {
     let retry_after = Duration::from_secs(1);
@@ -135,13 +160,16 @@ fn every_refusal() -> Vec<Refusal> {
         Refusal::TooLarge { limit_bytes: 1 },
         Refusal::Unauthenticated,
         Refusal::Overloaded { retry_after },
+        Refusal::QuotaUnknown { retry_after },
+        Refusal::QuotaSpent { budgets: Box::default() },
+        Refusal::RateLimited { retry_after, budgets: Box::default() },
         Refusal::OriginBroken,
         Refusal::OriginTimedOut { retry_after },
         Refusal::OriginUnreachable { retry_after },
         Refusal::Internal,
     ];
     let named: BTreeSet<_> = all.iter().map(code_of).collect();
-    assert_eq!(named.len(), 10, "a refusal is missing from the list above");
+    assert_eq!(named.len(), 12, "a refusal is missing from the list above");
     all
 }
 
@@ -154,6 +182,8 @@ fn code_of(refusal: &Refusal) -> &'static str {
         Refusal::MethodNotAllowed { .. } => "METHOD_NOT_ALLOWED",
         Refusal::NotFound { .. } => "NOT_FOUND",
         Refusal::Unauthenticated => "UNAUTHORIZED",
+        Refusal::QuotaSpent { .. } | Refusal::RateLimited { .. } => "RATE_LIMITED",
+        Refusal::QuotaUnknown { .. } => "QUOTA_UNKNOWN",
         Refusal::Overloaded { .. } => "OVERLOADED",
         Refusal::OriginBroken => "ORIGIN_BROKEN",
         Refusal::OriginTimedOut { .. } => "ORIGIN_TIMED_OUT",
@@ -199,7 +229,9 @@ struct Played {
 
 impl Played {
     async fn start() -> Self {
-        let edge = Edge::serving([greeting(), report(), warm()]).await;
+        let edge = Edge::configured(&limited(), [greeting(), report(), warm()]).await;
+        let spent = edge.project_on("one_a_month", "spent", greeting()).await;
+        let slow = edge.project_on("one_a_second", "slow", greeting()).await;
         edge.draft(prompt("unpublished").id(ids::UNPUBLISHED).text("Not yet")).await;
         edge.draft(greeting().text("And another thing.")).await;
         edge.another_project("empty").await;
@@ -215,6 +247,8 @@ impl Played {
             ("<live>", edge.live.clone()),
             ("<dev>", edge.dev.clone()),
             ("<empty>", empty),
+            ("<spent>", spent),
+            ("<slow>", slow),
             ("<revoked>", revoked),
             ("<project>", edge.project.uuid.to_string()),
             ("<64 KiB of variables and a byte>", object((64 << 10) + 1)),
@@ -232,6 +266,7 @@ impl Played {
                     let warm = self.edge.get(compiled("warm"), &self.edge.live).await;
                     warm.expect_status(200);
                 }
+                "# ledger: away" => self.edge.ledger.goes_away(),
                 "# store: busy" => self.edge.store.fail_with(Fault::Busy),
                 "# store: malformed" => self.edge.store.fail_with(Fault::Malformed),
                 "# store: panics" => self.edge.store.fail_with(Fault::Panics),

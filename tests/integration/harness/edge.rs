@@ -1,5 +1,6 @@
 //! An edge in process: the product over a real store, a clock that is moved by hand, no sockets.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -8,7 +9,7 @@ use std::task::{Context, Waker};
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::Full;
-use prompt_edge::app::Assembly;
+use prompt_edge::app::{Assembly, Opened};
 use prompt_edge::authoring::Authoring;
 use prompt_edge::clock::{Clock, ManualClock};
 use prompt_edge::config::Config;
@@ -18,6 +19,7 @@ use prompt_edge::server::Reply;
 use serde_json::Value;
 
 use crate::contract::given::at;
+use crate::harness::account::Account;
 use crate::harness::exchange::{Answer, request};
 use crate::harness::prompt::Draft;
 use crate::harness::store::{self, Temporary};
@@ -26,6 +28,7 @@ use crate::harness::watched::Watched;
 /// An edge that serves one project, with a key for each of its environments.
 pub(crate) struct Edge {
     pub(crate) store: Arc<Watched>,
+    pub(crate) ledger: Arc<Account>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) assembly: Assembly,
     pub(crate) project: Project,
@@ -38,6 +41,9 @@ pub(crate) struct Edge {
     /// Dropped last: everything above reads from it.
     _kept: Temporary,
 }
+
+/// Where requests come from, as far as the edge can tell.
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 impl Edge {
     /// An edge that has these prompts published.
@@ -53,11 +59,16 @@ impl Edge {
         let kept = store::sqlite();
         let store = Arc::new(Watched::new(Arc::clone(&kept.store)));
         let clock = Arc::new(ManualClock::at(at(0)));
-        let authoring = Authoring::new(Arc::clone(&kept.store), clock.clone());
-        let project = authoring.create_project("acme", "pro").await.expect("the name is free");
-        let assembly = Assembly::new(config, store.clone(), clock.clone());
+        let plans = config.limits.plans.keys().cloned().collect();
+        let authoring = Authoring::new(Arc::clone(&kept.store), plans, clock.clone());
+        let unlimited = authoring.create_project("acme", "enterprise").await;
+        let project = unlimited.expect("the name is free");
+        let ledger = Arc::new(Account::over(Arc::clone(&kept.ledger)));
+        let opened = Opened { store: store.clone(), ledger: ledger.clone() };
+        let assembly = Assembly::new(config, opened, clock.clone());
         let mut edge = Self {
             store,
+            ledger,
             clock,
             assembly,
             project,
@@ -85,7 +96,7 @@ impl Edge {
 
     /// Makes another project.
     pub(crate) async fn another_project(&self, name: &str) -> Project {
-        self.authoring.create_project(name, "free").await.expect("the name is free")
+        self.authoring.create_project(name, "enterprise").await.expect("the name is free")
     }
 
     /// Issues a key of a project's environment.
@@ -163,7 +174,7 @@ impl Edge {
 
     /// Asks, and waits for the answer.
     pub(crate) async fn ask(&self, request: Request<Full<Bytes>>) -> Answer {
-        let reply = self.assembly.router.handle(request).await;
+        let reply = self.assembly.router.handle(request, PEER).await;
         Answer::of(reply.expect("a router never fails")).await
     }
 
@@ -174,16 +185,33 @@ impl Edge {
 
     /// Asks, and goes as far as it goes without waiting.
     pub(crate) fn begin(&self, request: Request<Full<Bytes>>) -> Begun {
-        let mut reply = Box::pin(self.assembly.router.handle(request));
+        let mut reply = Box::pin(self.assembly.router.handle(request, PEER));
         let polled = reply.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(polled.is_pending(), "the answer should have to wait for the store");
         Begun(reply)
     }
 
+    /// One of the operators' pages.
+    pub(crate) async fn page(&self, path: &str) -> Answer {
+        let uri = path.parse().expect("the path is one");
+        Answer::of(self.assembly.admin.answer(&Method::GET, &uri).await).await
+    }
+
+    /// Makes another project on this plan, with one prompt published, and a live key for it.
+    pub(crate) async fn project_on(&self, plan: &str, name: &str, prompt: Draft) -> String {
+        let project = self.authoring.create_project(name, plan).await.expect("the name is free");
+        self.import(&project, prompt, Some("live")).await;
+        self.key(name, "live").await.0
+    }
+
+    /// Puts a project on another plan.
+    pub(crate) async fn set_plan(&self, project: &str, plan: &str) {
+        self.authoring.set_plan(project, plan).await.expect("there is such a plan");
+    }
+
     /// A sample of `/metrics`, by its name and labels; 0 if there is none yet.
     pub(crate) async fn metric(&self, sample: &str) -> u64 {
-        let page = self.assembly.admin.answer(&Method::GET, "/metrics");
-        let page = Answer::of(page).await;
+        let page = self.page("/metrics").await;
         let text = String::from_utf8(page.body.to_vec()).expect("metrics are text");
         let mut lines = text.lines().filter_map(|line| line.strip_prefix(sample));
         let value = lines.find_map(|rest| rest.strip_prefix(' '));

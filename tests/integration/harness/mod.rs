@@ -1,5 +1,6 @@
 //! What tests stand on: real parts in temporary places.
 
+pub(crate) mod account;
 pub(crate) mod client;
 pub(crate) mod edge;
 pub(crate) mod exchange;

@@ -32,7 +32,7 @@ impl Folder {
     /// A folder whose store has the project `acme`.
     pub(crate) fn with_project() -> Self {
         let folder = Self::new();
-        folder.run("projects create acme --plan pro").done();
+        folder.run("projects create acme --plan enterprise").done();
         folder
     }
 

@@ -151,6 +151,10 @@ impl Store for Watched {
         self.store.create_project(new)
     }
 
+    fn set_plan(&self, project: ProjectId, plan: String) -> Pending<'_, (), WriteError> {
+        self.store.set_plan(project, plan)
+    }
+
     fn projects(&self) -> Pending<'_, Vec<Project>> {
         self.store.projects()
     }

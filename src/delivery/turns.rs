@@ -1,0 +1,221 @@
+//! Whose work goes first.
+//!
+//! What an answer costs beyond memory (a question to the origin, a render on a blocking thread)
+//! takes a turn, of which there are only so many at once. While turns are free nobody waits. When
+//! they are not, the project that holds the fewest for its weight is next: however many requests
+//! one project has waiting, another's first waits for one turn to end, not for all of them. Hits
+//! take no turn.
+
+use std::collections::{HashMap, VecDeque};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use foldhash::quality::RandomState;
+use tokio::sync::oneshot;
+
+use crate::model::{ProjectId, Refusal};
+
+/// The turns there are.
+#[derive(Clone, Debug)]
+pub struct Turns(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// How many at once.
+    at_once: usize,
+    /// Guards the queues, for the length of one push or pop.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    taken: usize,
+    /// Only projects that hold a turn or wait for one.
+    projects: HashMap<ProjectId, Place, RandomState>,
+}
+
+#[derive(Debug)]
+struct Place {
+    weight: NonZeroU32,
+    holds: usize,
+    waiting: VecDeque<oneshot::Sender<Turn>>,
+}
+
+/// A turn; dropping it passes it on.
+#[derive(Debug)]
+pub struct Turn {
+    project: ProjectId,
+    shared: Arc<Shared>,
+}
+
+impl Turns {
+    /// So many turns at once.
+    pub fn new(at_once: NonZeroUsize) -> Self {
+        Self(Arc::new(Shared { at_once: at_once.get(), state: Mutex::default() }))
+    }
+
+    /// Waits for a turn.
+    ///
+    /// # Errors
+    ///
+    /// `Overloaded` if more of the project's requests are waiting than will get their turn in time.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future gives the place up.
+    pub async fn take(&self, project: ProjectId, weight: NonZeroU32) -> Result<Turn, Refusal> {
+        let waiting = {
+            let mut state = self.0.state();
+            let is_free = state.taken < self.0.at_once;
+            let place = state.projects.entry(project).or_insert_with(|| Place::of(weight));
+            place.weight = weight;
+            if is_free {
+                place.holds += 1;
+                state.taken += 1;
+                return Ok(Turn { project, shared: Arc::clone(&self.0) });
+            }
+            if place.waiting.len() >= WAITING_AT_MOST {
+                return Err(Refusal::Overloaded { retry_after: RETRY_AFTER });
+            }
+            let (turn, waiting) = oneshot::channel();
+            place.waiting.push_back(turn);
+            waiting
+        };
+        waiting.await.map_err(|_| Refusal::Internal)
+    }
+}
+
+impl Place {
+    fn of(weight: NonZeroU32) -> Self {
+        Self { weight, holds: 0, waiting: VecDeque::new() }
+    }
+
+    /// How much the project has for its weight; the least is next.
+    fn share(&self) -> u64 {
+        (self.holds as u64 * u64::from(u32::MAX)) / u64::from(self.weight.get())
+    }
+}
+
+impl Shared {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Ends a project's turn, and gives it to whoever is next. Returns what is to be handed over
+    /// once the lock is free.
+    fn pass_on(&mut self, from: ProjectId) -> Option<(ProjectId, oneshot::Sender<Turn>)> {
+        self.taken -= 1;
+        if let Some(place) = self.projects.get_mut(&from) {
+            place.holds -= 1;
+        }
+        let next = loop {
+            let waiting = self.projects.iter().filter(|(_, place)| !place.waiting.is_empty());
+            let Some((&project, _)) = waiting.min_by_key(|(_, place)| place.share()) else {
+                break None;
+            };
+            let place = self.projects.get_mut(&project)?;
+            // Whoever left in the meantime is passed over.
+            if let Some(turn) = place.waiting.pop_front().filter(|turn| !turn.is_closed()) {
+                place.holds += 1;
+                self.taken += 1;
+                break Some((project, turn));
+            }
+        };
+        self.projects.retain(|_, place| place.holds > 0 || !place.waiting.is_empty());
+        next
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let next = self.shared.state().pass_on(self.project);
+        if let Some((project, waiting)) = next {
+            // If nobody is there to take it, the turn that comes back passes itself on.
+            let _ = waiting.send(Turn { project, shared: Arc::clone(&self.shared) });
+        }
+    }
+}
+
+/// How many requests of one project may wait.
+const WAITING_AT_MOST: usize = 1_024;
+
+/// After this many of them have had their turn, if each takes a millisecond.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: ProjectId = ProjectId(1);
+    const B: ProjectId = ProjectId(2);
+
+    fn weight(weight: u32) -> NonZeroU32 {
+        NonZeroU32::new(weight).unwrap()
+    }
+
+    fn turns(at_once: usize) -> Turns {
+        Turns::new(NonZeroUsize::new(at_once).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_flood_does_not_hold_up_a_neighbour() {
+        let turns = turns(2);
+        let (a1, a2) = (turns.take(A, weight(1)).await.unwrap(), turns.take(A, weight(1)).await);
+        let mut flood: Vec<_> = (0..100).map(|_| Box::pin(turns.take(A, weight(1)))).collect();
+        for waiting in &mut flood {
+            assert!(poll(waiting).is_none());
+        }
+        let mut neighbour = Box::pin(turns.take(B, weight(1)));
+        assert!(poll(&mut neighbour).is_none());
+
+        drop(a1);
+
+        let neighbour = poll(&mut neighbour).expect("the first free turn is the neighbour's");
+        drop(a2);
+        let first = poll(&mut flood[0]).expect("the next is the flood's first");
+        assert!(poll(&mut flood[1]).is_none());
+        drop((neighbour, first));
+    }
+
+    #[tokio::test]
+    async fn weights_decide_who_is_next() {
+        let turns = turns(3);
+        let heavy = turns.take(A, weight(3)).await.unwrap();
+        let _heavy = turns.take(A, weight(3)).await.unwrap();
+        let _light = turns.take(B, weight(1)).await.unwrap();
+        let mut light = Box::pin(turns.take(B, weight(1)));
+        assert!(poll(&mut light).is_none());
+        let mut more = Box::pin(turns.take(A, weight(3)));
+        assert!(poll(&mut more).is_none());
+
+        drop(heavy);
+
+        assert!(poll(&mut light).is_none(), "one of one is more than one of three");
+        assert!(matches!(poll(&mut more), Some(Ok(_))));
+    }
+
+    #[tokio::test]
+    async fn whoever_leaves_is_passed_over_and_nothing_is_kept() {
+        let turns = turns(1);
+        let held = turns.take(A, weight(1)).await.unwrap();
+        let mut leaver = Box::pin(turns.take(B, weight(1)));
+        assert!(poll(&mut leaver).is_none());
+        drop(leaver);
+
+        drop(held);
+
+        assert!(turns.take(A, weight(1)).await.is_ok());
+        assert!(turns.0.state().projects.len() <= 1, "projects without turns are forgotten");
+    }
+
+    fn poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match std::pin::Pin::new(future).poll(&mut context) {
+            std::task::Poll::Ready(value) => Some(value),
+            std::task::Poll::Pending => None,
+        }
+    }
+}
