@@ -164,7 +164,8 @@ impl Gate {
         parts: Parts,
     ) -> Self {
         let Parts { store, ledger, generations, clock, metrics, tasks } = parts;
-        let of = (Arc::clone(&clock), Arc::clone(&metrics));
+        let flights = Flights::new(tasks.clone());
+        let book = Book::new(limits, ledger, Arc::clone(&clock), Arc::clone(&metrics), tasks);
         Self {
             store,
             generations,
@@ -172,9 +173,9 @@ impl Gate {
             metrics,
             known: bounded(KNOWN_KEYS),
             unknown: bounded(keys.unknown_keys),
-            flights: Flights::new(tasks.clone()),
+            flights,
             unknown_key_for: keys.unknown_key_for,
-            book: Arc::new(Book::new(limits, ledger, of.0, of.1, tasks)),
+            book: Arc::new(book),
             guesses: Guesses::new(guesses),
         }
     }
@@ -199,23 +200,25 @@ impl Gate {
     ) -> Result<Caller, Refusal> {
         let digest = Token::of(headers).ok_or(Refusal::Unauthenticated)?.digest();
         let now = self.clock.now();
-        let caller = match self.recall_digest(&digest, now) {
-            Some(Ok(known)) => known,
-            unknown => {
-                let source = self.guesses.source(peer, headers);
-                self.may_guess(source)?;
-                let found = match unknown {
-                    Some(known) => known,
-                    None => self.identify(digest, now).await,
-                };
-                if matches!(found, Err(Refusal::Unauthenticated)) {
-                    self.guesses.failed(source, self.clock.elapsed());
-                }
-                found?
-            }
+        let permit = |caller: Caller| caller.permit(needs, now).map(|()| caller);
+        let recalled = self.recall_digest(&digest, now).map(|known| known.and_then(permit));
+        let opens_nothing = match recalled {
+            Some(Err(Refusal::Unauthenticated)) => true,
+            Some(known) => return known,
+            None => false,
         };
-        caller.permit(needs, now)?;
-        Ok(caller)
+
+        let source = self.guesses.source(peer, headers);
+        self.may_guess(source)?;
+        let found = match opens_nothing {
+            true => Err(Refusal::Unauthenticated),
+            false => self.identify(digest, now).await.and_then(permit),
+        };
+        // Unknown, expired and revoked keys count alike: else the limit would tell them apart.
+        if matches!(found, Err(Refusal::Unauthenticated)) {
+            self.guesses.failed(source, self.clock.elapsed());
+        }
+        found
     }
 
     /// The same from memory alone; `None` if the store would have to be asked, or somebody to be

@@ -1,6 +1,5 @@
 //! Every key in a table: its path, its default and its range, one function per table.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
