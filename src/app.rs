@@ -175,7 +175,7 @@ impl Assembly {
     async fn touch(self: Arc<Self>, interval: Duration) {
         loop {
             let is_stopping = timeout(interval, self.drain.stopping()).await.is_ok();
-            let used = self.gate.take_used();
+            let used = self.gate.keyring().take_used();
             if !used.is_empty()
                 && let Err(error) = self.store.touch_keys(used).await
             {

@@ -10,10 +10,8 @@
 //! answer is made and given back if there is none: 200 and 304 count, refusals and failures do not.
 //! An answer that the client never received counts, since nobody can know.
 //!
-//! Keys are read from the store once and kept; a revocation reaches the kept record as a mark
-//! (`cache::generation`), an expiry by the clock. Unknown keys are remembered too, in a map of
-//! their own and of fixed size, so that guessing neither fills the memory nor pushes out the keys
-//! in use, nor reaches the store for each repetition.
+//! [`keyring`] says whose key it is, [`limits`] what its project may do: [`rate`] by GCRA, [`quota`] by
+//! leases of the month. [`guesses`] slows down whoever presents keys that open nothing.
 //!
 //! # Invariants
 //!
@@ -25,75 +23,44 @@
 
 pub mod credential;
 pub mod guesses;
+pub mod keyring;
 pub mod limits;
 pub mod quota;
 pub mod rate;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use foldhash::quality::RandomState;
 use http::HeaderMap;
 use http::StatusCode;
-use moka::sync::Cache as Map;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::cache::entry::Absence;
-use crate::cache::flight::Flights;
-use crate::cache::generation::{Generations, Mark, Stamp};
-use crate::clock::{Clock, Stopwatch};
+use crate::cache::generation::Generations;
+use crate::clock::Clock;
 use crate::ledger::Ledger;
-use crate::model::{Budgets, Grant, KeyDigest, KeyId, Plan, Refusal, Scope, Standing, Timestamp};
-use crate::origins;
+use crate::model::{Budgets, Refusal, Scope, Timestamp};
 use crate::origins::{RETRY_AFTER, Store};
 use crate::telemetry::Metrics;
-use crate::telemetry::trace::Chain;
 use crate::wire;
 use crate::wire::Response;
 
+pub use keyring::{Caller, Config};
+
 use credential::Token;
 use guesses::{Guesses, Source};
-use limits::{Book, Decision, Headers, Limits};
+use keyring::Keyring;
+use limits::{Book, Decision, Headers};
 use quota::{Attempt, Unspent};
 use rate::Limiter;
 
-/// How keys are remembered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// How many digests of unknown keys are remembered.
-    pub unknown_keys: u64,
-    /// How long an unknown key stays unknown without the store being asked again.
-    pub unknown_key_for: Duration,
-    /// How often the moments of last use are written to the store.
-    pub touch_interval: Duration,
-}
-
-impl Default for Config {
-    /// One megabyte of unknown keys, each for as long as a person takes to fix a typing error.
-    fn default() -> Self {
-        Self {
-            unknown_keys: 10_000,
-            unknown_key_for: Duration::from_secs(5),
-            touch_interval: Duration::from_secs(30),
-        }
-    }
-}
-
 /// Decides who may pass.
 pub struct Gate {
-    store: Arc<dyn Store>,
-    generations: Arc<Generations>,
-    clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
-    known: Map<KeyDigest, Caller, RandomState>,
-    unknown: Map<KeyDigest, Absence, RandomState>,
-    flights: Flights<(KeyDigest, Stamp), Result<Option<Caller>, Refusal>>,
-    unknown_key_for: Duration,
+    keyring: Keyring,
     book: Arc<Book>,
     guesses: Guesses,
+    clock: Arc<dyn Clock>,
 }
 
 /// What a gate decides by.
@@ -113,48 +80,6 @@ pub struct Parts {
     pub tasks: TaskTracker,
 }
 
-/// Somebody with a usable key. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Caller(Arc<Record>);
-
-#[derive(Debug)]
-struct Record {
-    grant: Grant,
-    stamp: Stamp,
-    limits: Arc<Limits>,
-    /// Below the project's rate, if the plan has one for keys.
-    key_rate: Option<Limiter>,
-    /// Milliseconds since the epoch; 0 is never.
-    last_used: AtomicI64,
-    /// The last of them that was handed out to be written.
-    written: AtomicI64,
-}
-
-impl Caller {
-    /// What the caller's key stands for.
-    pub fn grant(&self) -> &Grant {
-        &self.0.grant
-    }
-
-    /// The plan of the caller's project.
-    pub fn plan(&self) -> &Plan {
-        self.0.limits.plan()
-    }
-
-    /// Judges the key and what it asks for, as of `now`.
-    fn permit(&self, needs: Scope, now: Timestamp) -> Result<(), Refusal> {
-        match self.0.grant.key.standing(now) {
-            Standing::Expired | Standing::Revoked => return Err(Refusal::Unauthenticated),
-            Standing::Valid => {}
-        }
-        if !self.0.grant.key.scopes.contains(&needs) {
-            return Err(Refusal::Forbidden { needs });
-        }
-        self.0.last_used.store(now.as_millis(), Ordering::Relaxed);
-        Ok(())
-    }
-}
-
 impl Gate {
     /// A gate over these parts.
     pub fn new(
@@ -164,20 +89,15 @@ impl Gate {
         parts: Parts,
     ) -> Self {
         let Parts { store, ledger, generations, clock, metrics, tasks } = parts;
-        let flights = Flights::new(tasks.clone());
-        let book = Book::new(limits, ledger, Arc::clone(&clock), Arc::clone(&metrics), tasks);
-        Self {
-            store,
-            generations,
-            clock,
-            metrics,
-            known: bounded(KNOWN_KEYS),
-            unknown: bounded(keys.unknown_keys),
-            flights,
-            unknown_key_for: keys.unknown_key_for,
-            book: Arc::new(book),
-            guesses: Guesses::new(guesses),
-        }
+        let (time, counters) = (Arc::clone(&clock), Arc::clone(&metrics));
+        let book = Arc::new(Book::new(limits, ledger, time, counters, tasks.clone()));
+        let keyring = Keyring::new(keys, store, generations, metrics, Arc::clone(&book), tasks);
+        Self { keyring, book, guesses: Guesses::new(guesses), clock }
+    }
+
+    /// The keys in memory.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
     }
 
     /// The limits of every project.
@@ -201,7 +121,7 @@ impl Gate {
         let digest = Token::of(headers).ok_or(Refusal::Unauthenticated)?.digest();
         let now = self.clock.now();
         let permit = |caller: Caller| caller.permit(needs, now).map(|()| caller);
-        let recalled = self.recall_digest(&digest, now).map(|known| known.and_then(permit));
+        let recalled = self.keyring.recall(&digest, now).map(|known| known.and_then(permit));
         let opens_nothing = match recalled {
             Some(Err(Refusal::Unauthenticated)) => true,
             Some(known) => return known,
@@ -212,7 +132,7 @@ impl Gate {
         self.may_guess(source)?;
         let found = match opens_nothing {
             true => Err(Refusal::Unauthenticated),
-            false => self.identify(digest, now).await.and_then(permit),
+            false => self.keyring.fetch(digest, now).await.and_then(permit),
         };
         // Unknown, expired and revoked keys count alike: else the limit would tell them apart.
         if matches!(found, Err(Refusal::Unauthenticated)) {
@@ -225,7 +145,7 @@ impl Gate {
     /// turned away.
     pub fn recall(&self, headers: &HeaderMap, needs: Scope) -> Option<Caller> {
         let now = self.clock.now();
-        let caller = self.recall_digest(&Token::of(headers)?.digest(), now)?.ok()?;
+        let caller = self.keyring.recall(&Token::of(headers)?.digest(), now)?.ok()?;
         caller.permit(needs, now).ok()?;
         Some(caller)
     }
@@ -233,7 +153,7 @@ impl Gate {
     /// Takes one request from the caller's rates and month; `None` if the ledger would have to be
     /// asked. Memory only.
     pub fn try_spend(&self, caller: &Caller) -> Option<Result<Receipt, Refusal>> {
-        let (limits, now) = (&caller.0.limits, self.clock.now());
+        let (limits, now) = (caller.limits(), self.clock.now());
         if limits.meter().would_ask(now) {
             return None;
         }
@@ -254,7 +174,7 @@ impl Gate {
     ///
     /// `RateLimited`, `QuotaSpent`, or `QuotaUnknown` if the ledger is away and policy says no.
     pub async fn spend(&self, caller: &Caller) -> Result<Receipt, Refusal> {
-        let limits = &caller.0.limits;
+        let limits = caller.limits();
         let taken = self.take(caller, self.clock.now())?;
         let spent = timeout(SPEND_WITHIN, limits.meter().spend()).await;
         let now = self.clock.now();
@@ -308,8 +228,8 @@ impl Gate {
 
     /// Takes one request from the key's rate and the project's.
     fn take(&self, caller: &Caller, now: Timestamp) -> Result<Taken, Refusal> {
-        let limits = &caller.0.limits;
-        let of_key = caller.0.key_rate.as_ref().map(Limiter::take);
+        let limits = caller.limits();
+        let of_key = caller.key_rate().map(Limiter::take);
         let wait = match of_key {
             Some(Err(wait)) => Some(wait),
             Some(Ok(_)) | None => None,
@@ -319,7 +239,7 @@ impl Gate {
 
         limits.count(Decision::RateLimited);
         let mut budgets = limits.budgets(taken, now);
-        if let (None, Some(key_rate)) = (budgets.burst, &caller.0.key_rate) {
+        if let (None, Some(key_rate)) = (budgets.burst, caller.key_rate()) {
             budgets.burst = Some(key_rate.budget(Err(wait)));
         }
         Err(Refusal::RateLimited { retry_after: wait, budgets: Box::new(budgets) })
@@ -332,7 +252,7 @@ impl Gate {
         taken: Taken,
         now: Timestamp,
     ) -> Receipt {
-        let limits = &caller.0.limits;
+        let limits = caller.limits();
         limits.count(Decision::Admitted);
         let is_said = match self.book.config().headers {
             Headers::Always => true,
@@ -343,7 +263,7 @@ impl Gate {
     }
 
     fn month_spent(&self, caller: &Caller, taken: Taken, now: Timestamp) -> Refusal {
-        let limits = &caller.0.limits;
+        let limits = caller.limits();
         limits.count(Decision::QuotaSpent);
         let mut budgets = limits.budgets(taken, now);
         if let Some(month) = &mut budgets.month {
@@ -351,78 +271,6 @@ impl Gate {
             month.remaining = 0;
         }
         Refusal::QuotaSpent { budgets: Box::new(budgets) }
-    }
-
-    /// The keys used since this was asked last, and when. For `Store::touch_keys`.
-    pub fn take_used(&self) -> Vec<(KeyId, Timestamp)> {
-        let used = self.known.iter().filter_map(|(_, caller)| {
-            let last_used = caller.0.last_used.load(Ordering::Relaxed);
-            let written = caller.0.written.swap(last_used, Ordering::Relaxed);
-            (last_used > written)
-                .then(|| (caller.0.grant.key.id, Timestamp::from_millis(last_used)))
-        });
-        used.collect()
-    }
-
-    fn recall_digest(&self, digest: &KeyDigest, now: Timestamp) -> Option<Result<Caller, Refusal>> {
-        if let Some(caller) = self.known.get(digest) {
-            return self.generations.hold(&caller.0.stamp).then_some(Ok(caller));
-        }
-        let absence = self.unknown.get(digest)?;
-        let holds = now < absence.until && self.generations.hold(&absence.stamp);
-        holds.then_some(Err(Refusal::Unauthenticated))
-    }
-
-    async fn identify(&self, digest: KeyDigest, now: Timestamp) -> Result<Caller, Refusal> {
-        let stamp = self.generations.stamp([Mark::Key(&digest), Mark::AnySettings]);
-        let flight = self.flights.join((digest, stamp), || self.ask_store(digest, stamp));
-        let (landed, _) = flight.await;
-        match landed.unwrap_or(Err(Refusal::Internal))? {
-            Some(caller) => Ok(caller),
-            None => {
-                let until = now.plus(self.unknown_key_for);
-                self.unknown.insert(digest, Absence { stamp, until });
-                Err(Refusal::Unauthenticated)
-            }
-        }
-    }
-
-    fn ask_store(
-        &self,
-        digest: KeyDigest,
-        stamp: Stamp,
-    ) -> impl Future<Output = Result<Option<Caller>, Refusal>> + use<> {
-        let store = Arc::clone(&self.store);
-        let metrics = Arc::clone(&self.metrics);
-        let known = self.known.clone();
-        let book = Arc::clone(&self.book);
-        async move {
-            let watch = Stopwatch::start();
-            let found = store.grant(digest).await;
-            metrics.origin_answered(
-                store.name().as_str(),
-                "grant",
-                found.as_ref().map_or_else(origins::Error::as_str, |_| "ok"),
-                watch.elapsed(),
-            );
-            let grant = found.map_err(|error| {
-                tracing::warn!(error = %Chain(&error), "key look-up failed");
-                Refusal::from(&error)
-            })?;
-            let caller = grant.map(|grant| {
-                let seen = grant.key.last_used_at.unwrap_or_default().as_millis();
-                let (last_used, written) = (AtomicI64::new(seen), AtomicI64::new(seen));
-                let limits = book.limits_of(&grant.project);
-                let before = known.get(&digest);
-                let before = before.as_ref().and_then(|caller| caller.0.key_rate.as_ref());
-                let key_rate = limits.plan().key_rate.map(|rate| book.limiter(rate, before));
-                Caller(Arc::new(Record { grant, stamp, limits, key_rate, last_used, written }))
-            });
-            if let Some(caller) = &caller {
-                known.insert(digest, caller.clone());
-            }
-            Ok(caller)
-        }
     }
 }
 
@@ -444,18 +292,11 @@ impl Receipt {
     }
 }
 
-fn bounded<V: Clone + Send + Sync + 'static>(entries: u64) -> Map<KeyDigest, V, RandomState> {
-    Map::builder().max_capacity(entries).build_with_hasher(RandomState::default())
-}
-
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Gate(…)")
     }
 }
-
-/// How many keys in use are kept: about 100 MB of records at the most, far above any fleet seen.
-const KNOWN_KEYS: u64 = 100_000;
 
 /// How long a request may wait for its place in the month.
 const SPEND_WITHIN: Duration = Duration::from_secs(5);

@@ -250,11 +250,11 @@ async fn the_moment_of_last_use_can_be_written_down() {
     edge.clock.advance(Duration::from_secs(90));
     edge.get(compiled("greeting"), &key).await.expect_status(200);
 
-    let used = edge.assembly.gate.take_used();
+    let used = edge.assembly.gate.keyring().take_used();
     edge.store.touch_keys(used).await.expect("the store takes them");
 
     assert_eq!(last_used(&edge, id).await, Some(edge.clock.now()));
-    assert_eq!(edge.assembly.gate.take_used(), [], "what was taken is not taken again");
+    assert_eq!(edge.assembly.gate.keyring().take_used(), [], "what was taken is not taken again");
 }
 
 #[tokio::test]
@@ -267,5 +267,5 @@ async fn a_refused_request_is_no_use_of_a_key() {
         edge.get(compiled("greeting"), key).await;
     }
 
-    assert_eq!(edge.assembly.gate.take_used(), []);
+    assert_eq!(edge.assembly.gate.keyring().take_used(), []);
 }

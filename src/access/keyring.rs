@@ -1,0 +1,225 @@
+//! Whose key is this? What the store knows of keys, kept in memory.
+//!
+//! A key in use is read from the store once; a revocation or a change of plan reaches the kept
+//! record as a mark (`cache::generation`), an expiry by the clock. A key that is unknown is
+//! remembered too, in a map of its own and of fixed size: guessing neither fills the memory nor
+//! pushes out the keys in use, and a repeated guess does not reach the store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use foldhash::quality::RandomState;
+use moka::sync::Cache as Map;
+use tokio_util::task::TaskTracker;
+
+use crate::access::limits::{Book, Limits};
+use crate::access::rate::Limiter;
+use crate::cache::entry::Absence;
+use crate::cache::flight::Flights;
+use crate::cache::generation::{Generations, Mark, Stamp};
+use crate::clock::Stopwatch;
+use crate::model::{Grant, KeyDigest, KeyId, Plan, Refusal, Scope, Standing, Timestamp};
+use crate::origins;
+use crate::origins::Store;
+use crate::telemetry::Metrics;
+use crate::telemetry::trace::Chain;
+
+/// How keys are remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How many digests of unknown keys are remembered.
+    pub unknown_keys: u64,
+    /// How long an unknown key stays unknown without the store being asked again.
+    pub unknown_key_for: Duration,
+    /// How often the moments of last use are written to the store.
+    pub touch_interval: Duration,
+}
+
+impl Default for Config {
+    /// One megabyte of unknown keys, each for as long as a person takes to fix a typing error.
+    fn default() -> Self {
+        Self {
+            unknown_keys: 10_000,
+            unknown_key_for: Duration::from_secs(5),
+            touch_interval: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Somebody with a key that is known. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Caller(Arc<Record>);
+
+#[derive(Debug)]
+struct Record {
+    grant: Grant,
+    stamp: Stamp,
+    limits: Arc<Limits>,
+    /// Below the project's rate, if the plan has one for keys.
+    key_rate: Option<Limiter>,
+    /// Milliseconds since the epoch; 0 is never.
+    last_used: AtomicI64,
+    /// The last of them that was handed out to be written.
+    written: AtomicI64,
+}
+
+impl Caller {
+    /// What the caller's key stands for.
+    pub fn grant(&self) -> &Grant {
+        &self.0.grant
+    }
+
+    /// The plan of the caller's project.
+    pub fn plan(&self) -> &Plan {
+        self.0.limits.plan()
+    }
+
+    /// What the caller's project may do.
+    pub(super) fn limits(&self) -> &Arc<Limits> {
+        &self.0.limits
+    }
+
+    /// The limiter of the caller's own key.
+    pub(super) fn key_rate(&self) -> Option<&Limiter> {
+        self.0.key_rate.as_ref()
+    }
+
+    /// Judges the key and what it asks for, as of `now`.
+    pub(super) fn permit(&self, needs: Scope, now: Timestamp) -> Result<(), Refusal> {
+        match self.0.grant.key.standing(now) {
+            Standing::Expired | Standing::Revoked => return Err(Refusal::Unauthenticated),
+            Standing::Valid => {}
+        }
+        if !self.0.grant.key.scopes.contains(&needs) {
+            return Err(Refusal::Forbidden { needs });
+        }
+        self.0.last_used.store(now.as_millis(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A record read under `stamp`, which goes on from the one `before` it.
+    fn new(grant: Grant, stamp: Stamp, before: Option<&Self>, book: &Book) -> Self {
+        let limits = book.limits_of(&grant.project);
+        let rate_before = before.and_then(Self::key_rate);
+        let key_rate = limits.plan().key_rate.map(|rate| book.limiter(rate, rate_before));
+
+        let stored = grant.key.last_used_at.unwrap_or_default().as_millis();
+        let moment = |of: fn(&Record) -> &AtomicI64| {
+            let kept = before.map_or(i64::MIN, |caller| of(&caller.0).load(Ordering::Relaxed));
+            AtomicI64::new(kept.max(stored))
+        };
+        let (last_used, written) = (moment(|r| &r.last_used), moment(|r| &r.written));
+        Self(Arc::new(Record { grant, stamp, limits, key_rate, last_used, written }))
+    }
+}
+
+/// The keys in memory, in front of the store.
+pub struct Keyring {
+    store: Arc<dyn Store>,
+    generations: Arc<Generations>,
+    metrics: Arc<Metrics>,
+    book: Arc<Book>,
+    known: Map<KeyDigest, Caller, RandomState>,
+    unknown: Map<KeyDigest, Absence, RandomState>,
+    flights: Flights<(KeyDigest, Stamp), Result<Option<Caller>, Refusal>>,
+    unknown_key_for: Duration,
+}
+
+impl Keyring {
+    /// An empty keyring, whose records get their limits from `book`; questions run in `tasks`.
+    pub fn new(
+        config: Config,
+        store: Arc<dyn Store>,
+        generations: Arc<Generations>,
+        metrics: Arc<Metrics>,
+        book: Arc<Book>,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self {
+            store,
+            generations,
+            metrics,
+            book,
+            known: bounded(KNOWN_KEYS),
+            unknown: bounded(config.unknown_keys),
+            flights: Flights::new(tasks),
+            unknown_key_for: config.unknown_key_for,
+        }
+    }
+
+    /// What memory knows of a key; `None` if the store has to be asked.
+    pub fn recall(&self, digest: &KeyDigest, now: Timestamp) -> Option<Result<Caller, Refusal>> {
+        if let Some(caller) = self.known.get(digest) {
+            return self.generations.hold(&caller.0.stamp).then_some(Ok(caller));
+        }
+        let absence = self.unknown.get(digest)?;
+        let holds = now < absence.until && self.generations.hold(&absence.stamp);
+        holds.then_some(Err(Refusal::Unauthenticated))
+    }
+
+    /// What the store knows of a key. Whoever asks at the same time shares the question, unless
+    /// something changed in between.
+    ///
+    /// # Errors
+    ///
+    /// `Unauthenticated` if it is unknown, and what the store's failures mean.
+    pub async fn fetch(&self, digest: KeyDigest, now: Timestamp) -> Result<Caller, Refusal> {
+        let stamp = self.generations.stamp([Mark::Key(&digest), Mark::AnySettings]);
+        let flight = self.flights.join((digest, stamp), || self.ask_store(digest, stamp));
+        let (landed, _) = flight.await;
+        landed.unwrap_or(Err(Refusal::Internal))?.ok_or_else(|| {
+            let until = now.plus(self.unknown_key_for);
+            self.unknown.insert(digest, Absence { stamp, until });
+            Refusal::Unauthenticated
+        })
+    }
+
+    /// The keys used since this was asked last, and when. For `Store::touch_keys`.
+    pub fn take_used(&self) -> Vec<(KeyId, Timestamp)> {
+        let used = self.known.iter().filter_map(|(_, caller)| {
+            let last_used = caller.0.last_used.load(Ordering::Relaxed);
+            let written = caller.0.written.swap(last_used, Ordering::Relaxed);
+            (last_used > written)
+                .then(|| (caller.0.grant.key.id, Timestamp::from_millis(last_used)))
+        });
+        used.collect()
+    }
+
+    fn ask_store(
+        &self,
+        digest: KeyDigest,
+        stamp: Stamp,
+    ) -> impl Future<Output = Result<Option<Caller>, Refusal>> + use<> {
+        let store = Arc::clone(&self.store);
+        let metrics = Arc::clone(&self.metrics);
+        let known = self.known.clone();
+        let book = Arc::clone(&self.book);
+        async move {
+            let watch = Stopwatch::start();
+            let found = store.grant(digest).await;
+            metrics.origin_answered(
+                store.name().as_str(),
+                "grant",
+                found.as_ref().map_or_else(origins::Error::as_str, |_| "ok"),
+                watch.elapsed(),
+            );
+            let grant = found.map_err(|error| {
+                tracing::warn!(error = %Chain(&error), "key look-up failed");
+                Refusal::from(&error)
+            })?;
+            Ok(grant.map(|grant| {
+                let caller = Caller::new(grant, stamp, known.get(&digest).as_ref(), &book);
+                known.insert(digest, caller.clone());
+                caller
+            }))
+        }
+    }
+}
+
+fn bounded<V: Clone + Send + Sync + 'static>(entries: u64) -> Map<KeyDigest, V, RandomState> {
+    Map::builder().max_capacity(entries).build_with_hasher(RandomState::default())
+}
+
+/// How many keys in use are kept: about 100 MB of records at the most, far above any fleet seen.
+const KNOWN_KEYS: u64 = 100_000;
