@@ -56,7 +56,7 @@ impl Router {
         let request_id = request_id::of(request.headers());
         if let Some(served) = self.recall(&request) {
             served.route.answered(request.method(), served.response.status(), watch.elapsed());
-            tracing::trace!(request_id = request_id.to_str().unwrap_or_default(), "hit");
+            log(&served, &request_id);
             return Reply::now(signed(served.response, request_id));
         }
         let method = request.method().clone();
