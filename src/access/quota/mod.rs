@@ -30,7 +30,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::cache::flight::Flights;
+use crate::cache::flight::{Boarded, Flights};
 use crate::clock::Clock;
 use crate::ledger::{Ask, Away, Holder, Leased, Ledger, Month, Settle};
 use crate::model::{Budget, ProjectId, Timestamp};
@@ -91,7 +91,6 @@ pub struct Meter {
     quota: u64,
     config: Config,
     ledger: Arc<dyn Ledger>,
-    holder: Holder,
     clock: Arc<dyn Clock>,
     tasks: TaskTracker,
     overdrafts: Counter,
@@ -121,13 +120,46 @@ pub struct Lease {
 }
 
 /// The account of the present lease.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Books {
+    /// Of this meter alone: a meter under the project's next plan has another lease.
+    holder: Holder,
     granted: u64,
     /// How much of what was spent the ledger knows.
     reported: i64,
     renewed_at: Timestamp,
     overdrawn: Option<(Month, u64)>,
+}
+
+impl Books {
+    fn new() -> Self {
+        Self {
+            holder: Holder(Uuid::new_v4()),
+            granted: 0,
+            reported: 0,
+            renewed_at: Timestamp::default(),
+            overdrawn: None,
+        }
+    }
+
+    /// What was spent of the present lease since it was granted.
+    fn spent(&self, remaining: u64) -> i64 {
+        let signed = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        signed(self.granted) - signed(remaining)
+    }
+
+    /// What was admitted in a month without the ledger.
+    fn overdrawn_in(&self, month: Month) -> u64 {
+        self.overdrawn.filter(|(of, _)| *of == month).map_or(0, |(_, count)| count)
+    }
+
+    /// Notes that the ledger knows of so many. More may have come while it was told.
+    fn overdrawn_is_known(&mut self, month: Month, known: u64) {
+        let rest = self.overdrawn_in(month).saturating_sub(known);
+        if self.overdrawn.is_some_and(|(of, _)| of == month) {
+            self.overdrawn = (rest > 0).then_some((month, rest));
+        }
+    }
 }
 
 /// The ledger did not answer.
@@ -184,8 +216,6 @@ impl Meter {
             quota,
             config,
             ledger,
-            // Of its own: a meter under the project's next plan has another lease.
-            holder: Holder(Uuid::new_v4()),
             clock,
             renewals: Flights::new(tasks.clone()),
             tasks,
@@ -194,7 +224,7 @@ impl Meter {
             is_renewing: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             away_until: AtomicI64::new(i64::MIN),
-            books: Mutex::default(),
+            books: Mutex::new(Books::new()),
         }
     }
 
@@ -292,8 +322,8 @@ impl Meter {
         let lease = self.lease.load_full();
         let was_used = {
             let books = self.books();
-            let spent = self.spent(&books, &lease);
-            spent != books.reported || books.overdrawn.is_some()
+            let spent = books.spent(lease.remaining.load(Ordering::Acquire));
+            spent > books.reported || books.overdrawn.is_some()
         };
         if was_used {
             let meter = Arc::clone(self);
@@ -305,13 +335,17 @@ impl Meter {
 
     /// Gives back what is leased and not spent. The next request leases anew.
     pub async fn settle(self: &Arc<Self>) {
-        let meter = Arc::clone(self);
-        // As a flight, so that it never runs beside a renewal.
-        let settle = || async move {
-            let lease = meter.lease.load_full();
-            meter.close(&lease).await
-        };
-        let (_, _) = self.renewals.join((), settle).await;
+        // As a flight, so that it never runs beside a renewal; after one that is under way.
+        loop {
+            let meter = Arc::clone(self);
+            let settle = || async move {
+                let lease = meter.lease.load_full();
+                meter.close(&lease).await
+            };
+            if let (_, Boarded::First) = self.renewals.join((), settle).await {
+                return;
+            }
+        }
     }
 
     fn renew_behind(self: &Arc<Self>, now: Timestamp) {
@@ -339,16 +373,21 @@ impl Meter {
         }
 
         let is_present = lease.month == month;
-        let (spent, overdrawn, want) = {
+        let (holder, spent, overdrawn, want) = {
             let books = self.books();
-            let spent = if is_present { self.spent(&books, &lease) - books.reported } else { 0 };
-            let overdrawn = books.overdrawn.filter(|(of, _)| *of == month).map_or(0, |(_, n)| n);
-            (spent, overdrawn, self.want(&books, &lease, spent, now))
+            // Read once: what is spent meanwhile is neither reported nor replaced.
+            let remaining = if is_present { lease.remaining.load(Ordering::Acquire) } else { 0 };
+            // What was given back after it was reported stays with the lease and is spent again:
+            // a report that may be repeated must not take anything back twice.
+            let spent =
+                if is_present { (books.spent(remaining) - books.reported).max(0) } else { 0 };
+            let want = self.want(&books, &lease, (spent, remaining), now);
+            (books.holder, spent, books.overdrawn_in(month), want)
         };
         let asked = self.ledger.lease(Ask {
             project: self.project,
             month,
-            holder: self.holder,
+            holder,
             quota: self.quota,
             spent,
             overdrawn,
@@ -359,9 +398,7 @@ impl Meter {
         let leased = asked.await.map_err(|away| self.lost(&away, now))?;
 
         let mut books = self.books();
-        if overdrawn > 0 {
-            books.overdrawn = None;
-        }
+        books.overdrawn_is_known(month, overdrawn);
         books.renewed_at = now;
         if is_present && leased.is_continued {
             books.granted = books.granted.saturating_add(leased.granted);
@@ -383,37 +420,45 @@ impl Meter {
     /// Ends a lease: what remains of it can no longer be spent, and goes back.
     async fn close(&self, lease: &Lease) -> Result<(), Lost> {
         let unspent = lease.remaining.swap(0, Ordering::AcqRel);
-        let (spent, overdrawn) = {
+        // Even if there was nothing more to be had: what goes back can be.
+        lease.none_until.store(i64::MIN, Ordering::Relaxed);
+        let (holder, spent, overdrawn) = {
             let mut books = self.books();
-            let granted = i64::try_from(books.granted).unwrap_or(i64::MAX);
-            let spent = granted - i64::try_from(unspent).unwrap_or(i64::MAX) - books.reported;
-            let overdrawn = books.overdrawn.take().map_or(0, |(_, count)| count);
+            let spent = books.spent(unspent) - books.reported;
+            let overdrawn = books.overdrawn_in(lease.month);
             if books.granted == 0 && overdrawn == 0 {
                 return Ok(());
             }
             (books.granted, books.reported) = (0, 0);
-            (spent, overdrawn)
+            (books.holder, spent, overdrawn)
         };
-        let settle = Settle {
-            project: self.project,
-            month: lease.month,
-            holder: self.holder,
-            spent,
-            overdrawn,
-        };
-        self.ledger.settle(settle).await.map_err(|away| self.lost(&away, self.clock.now()))
-    }
+        let settle = Settle { project: self.project, month: lease.month, holder, spent, overdrawn };
+        let settled = self.ledger.settle(settle).await;
 
-    /// What was spent of the present lease since it was granted.
-    fn spent(&self, books: &Books, lease: &Lease) -> i64 {
-        let remaining = lease.remaining.load(Ordering::Acquire);
-        i64::try_from(books.granted).unwrap_or(i64::MAX)
-            - i64::try_from(remaining).unwrap_or(i64::MAX)
+        let mut books = self.books();
+        match settled {
+            Ok(()) => {
+                books.overdrawn_is_known(lease.month, overdrawn);
+                Ok(())
+            }
+            Err(away) => {
+                // Whether the lease has ended is not known, so it is never named again: if it
+                // stands it ends with its expiry, and counts as used.
+                books.holder = Holder(Uuid::new_v4());
+                Err(self.lost(&away, self.clock.now()))
+            }
+        }
     }
 
     /// How much more to ask for: what will last some seconds at the present speed, less what
     /// remains; never more than an eighth of what is left of the month.
-    fn want(&self, books: &Books, lease: &Lease, spent: i64, now: Timestamp) -> u64 {
+    fn want(
+        &self,
+        books: &Books,
+        lease: &Lease,
+        (spent, remaining): (i64, u64),
+        now: Timestamp,
+    ) -> u64 {
         let since = now.as_millis().saturating_sub(books.renewed_at.as_millis()).max(1);
         let millis = i64::try_from(LAST_FOR.as_millis()).unwrap_or(i64::MAX);
         let at_this_speed = u64::try_from(spent.saturating_mul(millis) / since).unwrap_or(0);
@@ -423,7 +468,7 @@ impl Meter {
         let lasting = at_this_speed.max(FIRST_LEASE).max(waiting);
         let target = lasting.min(near_the_end).min(self.config.max_lease).max(1);
         lease.renew_at.store(target / 2, Ordering::Relaxed);
-        target.saturating_sub(lease.remaining.load(Ordering::Acquire))
+        target.saturating_sub(remaining)
     }
 
     /// Admits a request without the ledger, if policy and allowance say so.
@@ -436,7 +481,7 @@ impl Meter {
             (OnLedgerLoss::Refuse, _) => 0,
         };
         let mut books = self.books();
-        let drawn = books.overdrawn.filter(|(of, _)| *of == month).map_or(0, |(_, count)| count);
+        let drawn = books.overdrawn_in(month);
         if drawn >= allowance {
             return Err(Unspent::LedgerAway);
         }
@@ -516,3 +561,6 @@ const LAST_FOR: Duration = Duration::from_secs(5);
 
 /// How long the ledger is left alone after it was away, or had nothing while others held some.
 const PAUSE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;
