@@ -2,7 +2,8 @@
 //!
 //! What an answer costs beyond memory (a question to the origin, a render on a blocking thread)
 //! takes a turn, of which there are only so many at once. While turns are free nobody waits. When
-//! they are not, the project that holds the fewest for its weight is next: however many requests
+//! they are not, the project that holds the fewest for its weight is next, and among equals the one
+//! that has waited longest for a turn: however many requests
 //! one project has waiting, another's first waits for one turn to end, not for all of them. Hits
 //! take no turn.
 
@@ -31,6 +32,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     taken: usize,
+    /// How many were given to somebody who had waited.
+    passed_on: u64,
     /// Only projects that hold a turn or wait for one.
     projects: HashMap<ProjectId, Place, RandomState>,
 }
@@ -39,6 +42,8 @@ struct State {
 struct Place {
     weight: NonZeroU32,
     holds: usize,
+    /// Which of those turns was its last; 0 is none.
+    last: u64,
     waiting: VecDeque<oneshot::Sender<Turn>>,
 }
 
@@ -88,7 +93,7 @@ impl Turns {
 
 impl Place {
     fn of(weight: NonZeroU32) -> Self {
-        Self { weight, holds: 0, waiting: VecDeque::new() }
+        Self { weight, holds: 0, last: 0, waiting: VecDeque::new() }
     }
 
     /// How much the project has for its weight; the least is next.
@@ -113,13 +118,16 @@ impl State {
         }
         let next = loop {
             let waiting = self.projects.iter().filter(|(_, place)| !place.waiting.is_empty());
-            let Some((&project, _)) = waiting.min_by_key(|(_, place)| place.share()) else {
+            let Some((&project, _)) = waiting.min_by_key(|(_, place)| (place.share(), place.last))
+            else {
                 break None;
             };
             let place = self.projects.get_mut(&project)?;
             // Whoever left in the meantime is passed over.
             if let Some(turn) = place.waiting.pop_front().filter(|turn| !turn.is_closed()) {
                 place.holds += 1;
+                self.passed_on += 1;
+                place.last = self.passed_on;
                 self.taken += 1;
                 break Some((project, turn));
             }
@@ -195,6 +203,35 @@ mod tests {
 
         assert!(poll(&mut light).is_none(), "one of one is more than one of three");
         assert!(matches!(poll(&mut more), Some(Ok(_))));
+    }
+
+    #[tokio::test]
+    async fn among_equals_turns_go_round() {
+        let turns = turns(1);
+        let projects = [A, B, ProjectId(3)];
+        let mut held = turns.take(A, weight(1)).await.unwrap();
+        let mut waiting: Vec<_> =
+            (0..9).map(|n| Box::pin(turns.take(projects[n % 3], weight(1)))).collect();
+        for waiting in &mut waiting {
+            assert!(poll(waiting).is_none());
+        }
+
+        let mut had = Vec::new();
+        for _ in 0..9 {
+            drop(held);
+            let (n, turn) = (0..waiting.len())
+                .find_map(|n| poll(&mut waiting[n]).map(|turn| (n, turn.unwrap())))
+                .unwrap();
+            drop(waiting.remove(n));
+            had.push(turn.project);
+            held = turn;
+        }
+
+        for round in had.chunks(3) {
+            for project in projects {
+                assert!(round.contains(&project), "{project:?} had no turn in a round of {had:?}");
+            }
+        }
     }
 
     #[tokio::test]
