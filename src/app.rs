@@ -122,6 +122,7 @@ impl Assembly {
                 store: Arc::clone(&store),
                 ledger,
                 plans: config.limits.plans.clone(),
+                fallback_plan: config.limits.fallback_plan.clone(),
                 clock,
             },
             build: BUILD,

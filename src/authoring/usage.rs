@@ -21,6 +21,8 @@ pub struct Usage {
     pub ledger: Arc<dyn Ledger>,
     /// The plans there are.
     pub plans: BTreeMap<PlanName, Plan>,
+    /// The plan of a project whose own is not configured.
+    pub fallback_plan: PlanName,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -34,7 +36,7 @@ pub struct Row {
     pub plan: String,
     /// The month.
     pub month: Month,
-    /// What the plan allows in a month; `None` is any number.
+    /// What that plan, or the fallback, allows in a month; `None` is any number.
     pub quota: Option<u64>,
     /// What was used and accounted for.
     pub used: u64,
@@ -109,6 +111,7 @@ impl Usage {
         present: Month,
     ) -> Row {
         let plan = self.plans.get(&PlanName::new(&project.plan));
+        let plan = plan.or_else(|| self.plans.get(&self.fallback_plan));
         let quota = plan.and_then(|plan| plan.requests_per_month).map(NonZeroU64::get);
         let left =
             |quota: u64| if month < present { 0 } else { quota.saturating_sub(used + leased) };

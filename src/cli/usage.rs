@@ -23,9 +23,13 @@ pub(super) struct Arguments {
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Failure> {
     let config = settings.load(&[])?;
     let opened = app::open(&store_config(&config)).map_err(Failure::of)?;
-    let clock = Arc::new(SystemClock::default());
-    let plans = config.limits.plans;
-    let usage = Usage { store: opened.store, ledger: opened.ledger, plans, clock };
+    let usage = Usage {
+        store: opened.store,
+        ledger: opened.ledger,
+        plans: config.limits.plans,
+        fallback_plan: config.limits.fallback_plan,
+        clock: Arc::new(SystemClock::default()),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let rows = runtime.block_on(usage.rows(arguments.project.as_deref()))?;
     output::list(arguments.json, &Row::COLUMNS, rows.iter().map(Row::to_json).collect())
