@@ -15,6 +15,7 @@ mod delivery;
 mod dialects;
 mod docs;
 mod harness;
+mod limits;
 mod logs;
 mod serve;
 mod sockets;

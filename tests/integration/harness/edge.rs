@@ -39,11 +39,11 @@ pub(crate) struct Edge {
     authoring: Authoring,
     cursor: AtomicI64,
     /// Dropped last: everything above reads from it.
-    _kept: Temporary,
+    kept: Temporary,
 }
 
 /// Where requests come from, as far as the edge can tell.
-const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+pub(crate) const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 impl Edge {
     /// An edge that has these prompts published.
@@ -76,7 +76,7 @@ impl Edge {
             dev: String::new(),
             authoring,
             cursor: AtomicI64::new(Cursor::START.0),
-            _kept: kept,
+            kept,
         };
         edge.live = edge.key("acme", "live").await.0;
         edge.dev = edge.key("acme", "dev").await.0;
@@ -172,9 +172,29 @@ impl Edge {
         set.expect("the defaults can be set");
     }
 
+    /// Another edge on the same store: one more process, or the same after it was killed.
+    pub(crate) fn beside(&self, config: &Config) -> Assembly {
+        let again = self.kept.opened_again();
+        let opened = Opened { store: Arc::clone(&again) as _, ledger: again };
+        Assembly::new(config, opened, self.clock.clone())
+    }
+
+    /// Waits until everything that was begun in the background is over.
+    pub(crate) async fn all_is_quiet(&self) {
+        let tasks = self.assembly.drain.tasks();
+        tasks.close();
+        tasks.wait().await;
+        tasks.reopen();
+    }
+
     /// Asks, and waits for the answer.
     pub(crate) async fn ask(&self, request: Request<Full<Bytes>>) -> Answer {
-        let reply = self.assembly.router.handle(request, PEER).await;
+        self.ask_from(PEER, request).await
+    }
+
+    /// Asks from an address.
+    pub(crate) async fn ask_from(&self, peer: IpAddr, request: Request<Full<Bytes>>) -> Answer {
+        let reply = self.assembly.router.handle(request, peer).await;
         Answer::of(reply.expect("a router never fails")).await
     }
 
