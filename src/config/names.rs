@@ -1,5 +1,7 @@
 //! The names a value can be set under: key paths, environment variables, and the nearest to a typo.
 
+use std::collections::HashSet;
+
 /// What every environment variable of ours begins with.
 ///
 /// Two underscores, because orchestrators put `PROMPT_EDGE_PORT` and the like into the
@@ -73,7 +75,8 @@ impl<'k> Names<'k> {
             }
             None => self.0.iter().filter_map(|key| key.split('.').next()).collect(),
         };
-        names.dedup();
+        let mut seen = HashSet::new();
+        names.retain(|name| seen.insert(*name));
         format!("expected one of {}", names.join(", "))
     }
 }

@@ -280,6 +280,15 @@ impl<'s> Reader<'s> {
         })
     }
 
+    /// Refuses a table of the file for its name: it is unknown, and `remedy` says what would not be.
+    pub(crate) fn refuse_table(&mut self, path: String, remedy: String) {
+        if let Some(place) = self.sources(&path).pop().map(|source| source.place) {
+            // From here on the name is known, and so not reported twice.
+            self.optional.push(path.clone());
+            self.problems.push(Problem::unknown(place, path, remedy));
+        }
+    }
+
     /// Refuses a value that fits its own key but not another one.
     ///
     /// Goes to the first of `paths` that some source sets. Says nothing if one of them has a

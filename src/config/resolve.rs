@@ -176,7 +176,12 @@ pub(crate) fn plans(reader: &mut Reader<'_>, limits: &mut limits::Config) {
     let plans = &mut limits.plans;
     let mut names: Vec<_> = plans.keys().map(|name| name.as_str().to_owned()).collect();
     let named = reader.tables_in("plans");
-    names.extend(named.iter().filter(|name| is_plan_name(name)).cloned());
+    for name in &named {
+        match is_plan_name(name) {
+            true => names.push(name.clone()),
+            false => reader.refuse_table(format!("plans.{name}"), format!("expected {PLAN_NAME}")),
+        }
+    }
     names.sort();
     names.dedup();
     for name in names {
