@@ -17,6 +17,7 @@ mod docs;
 mod harness;
 mod limits;
 mod logs;
+mod months;
 mod serve;
 mod sockets;
 mod sqlite;

@@ -26,6 +26,16 @@ impl Client {
     /// Connects.
     pub(crate) async fn to(address: SocketAddr) -> Self {
         let stream = tokio::net::TcpStream::connect(address).await.expect("the server listens");
+        Self::over(stream, address).await
+    }
+
+    /// Connects, unless nobody listens (any more).
+    pub(crate) async fn try_to(address: SocketAddr) -> Option<Self> {
+        let stream = tokio::net::TcpStream::connect(address).await.ok()?;
+        Some(Self::over(stream, address).await)
+    }
+
+    async fn over(stream: tokio::net::TcpStream, address: SocketAddr) -> Self {
         let (sender, driver) =
             http1::handshake(TokioIo::new(stream)).await.expect("HTTP/1.1 needs no handshake");
         let mut connection = JoinSet::new();
@@ -51,17 +61,36 @@ impl Client {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Answer {
+        self.try_ask(method, path, headers, body).await.expect("a whole answer")
+    }
+
+    /// `GET` and its whole answer, or the end of the connection.
+    pub(crate) async fn try_get(
+        &mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> hyper::Result<Answer> {
+        self.try_ask(Method::GET, path, headers, "").await
+    }
+
+    async fn try_ask(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> hyper::Result<Answer> {
         let mut request = Request::builder().method(method).uri(path).header("host", &self.host);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body.into())).expect("a request");
         let exchange = async {
-            self.sender.ready().await.expect("the connection is open");
-            let response = self.sender.send_request(request).await.expect("an answer");
+            self.sender.ready().await?;
+            let response = self.sender.send_request(request).await?;
             let (parts, body) = response.into_parts();
-            let body = body.collect().await.expect("the answer is whole").to_bytes();
-            Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+            let body = body.collect().await?.to_bytes();
+            Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
         };
         timeout(PATIENCE, exchange).await.expect("an answer in time")
     }
