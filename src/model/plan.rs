@@ -1,5 +1,6 @@
 //! What a project's plan allows.
 
+use std::cmp::Reverse;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,11 +96,36 @@ impl Budgets {
         self.burst.iter().chain(&self.month)
     }
 
-    /// The budget of which the smallest share is left.
+    /// The budget of which the smallest share is left; of equals the one that lasts longer, so that
+    /// whoever waits for it does not wait in vain.
     pub fn nearest_to_its_end(&self) -> Option<&Budget> {
         let share = |budget: &Budget| {
             u128::from(budget.remaining) * u128::from(u64::MAX) / u128::from(budget.quota.max(1))
         };
-        self.all().min_by_key(|budget| share(budget))
+        self.all().min_by_key(|budget| (share(budget), Reverse(budget.resets_in)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_spent_budgets_the_one_that_resets_later_is_nearest_to_its_end() {
+        let burst = Budget {
+            policy: "burst",
+            quota: 20,
+            window: Duration::from_secs(2),
+            remaining: 0,
+            resets_in: Duration::from_millis(100),
+        };
+        let month = Budget { policy: "month", resets_in: Duration::from_secs(86_400), ..burst };
+        let nearest = |month| {
+            let budgets = Budgets { burst: Some(burst), month: Some(month) };
+            budgets.nearest_to_its_end().map(|budget| budget.policy)
+        };
+
+        assert_eq!(nearest(month), Some("month"));
+        assert_eq!(nearest(Budget { remaining: 1, ..month }), Some("burst"));
     }
 }
