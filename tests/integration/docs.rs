@@ -34,6 +34,8 @@ fn declared_metrics() -> BTreeSet<String> {
     metrics.lookups("hit").inc();
     metrics.cache_holds("answers", 0, 0);
     metrics.origin_answered("store", "edition", "ok", Duration::ZERO);
+    metrics.decisions("free", "admitted").inc();
+    metrics.shed("connections").inc();
 
     let text = metrics.encode().expect("metrics can be written");
     let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
