@@ -7,6 +7,7 @@
 
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up has nothing to say")]
 
+#[expect(dead_code, reason = "the configuration with limits is for the other benches")]
 mod support;
 
 use std::hint::black_box;

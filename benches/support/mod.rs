@@ -1,6 +1,7 @@
 //! What the benches stand on: an edge in this process, over a real store in a temporary folder.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use prompt_edge::clock::SystemClock;
 use prompt_edge::compile::tokens;
 use prompt_edge::config::Config;
 use prompt_edge::formats::markdown;
-use prompt_edge::model::{PlanName, PromptId, Slug};
+use prompt_edge::model::{Plan, PlanName, PromptId, Rate, Slug};
 use prompt_edge::origins::sqlite::{self, SqliteStore};
 use prompt_edge::origins::{Change, Store};
 use prompt_edge::server::Router;
@@ -33,7 +34,7 @@ pub(crate) const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub(crate) struct Edge {
     pub(crate) router: Router,
     pub(crate) runtime: Runtime,
-    assembly: Assembly,
+    pub(crate) assembly: Assembly,
     change: Change,
     token: String,
     // Dropped last: by then the store has closed its file.
@@ -41,8 +42,14 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    /// An edge that serves `PROMPT` as published, with a vocabulary that is built already.
+    /// An edge that serves a published prompt to a project without limits, with a vocabulary that
+    /// is built already.
     pub(crate) fn new() -> Self {
+        Self::on(&PlanName::new("enterprise"), &Config::default())
+    }
+
+    /// The same, to a project on a plan of the configuration.
+    pub(crate) fn on(plan: &PlanName, config: &Config) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -52,11 +59,11 @@ impl Edge {
         let store = SqliteStore::open(sqlite::Config::at(folder.path().join("bench.db")));
         let sqlite = Arc::new(store.expect("the store opens"));
         let store: Arc<dyn Store> = sqlite.clone();
-        let (change, token) = runtime.block_on(fill(&store));
+        let (change, token) = runtime.block_on(fill(&store, plan));
         tokens::warm();
         let opened = Opened { store, ledger: sqlite };
 
-        let assembly = Assembly::new(&Config::default(), opened, Arc::new(SystemClock::default()));
+        let assembly = Assembly::new(config, opened, Arc::new(SystemClock::default()));
         Self { router: assembly.router.clone(), runtime, assembly, change, token, _folder: folder }
     }
 
@@ -101,10 +108,10 @@ impl Edge {
 }
 
 /// Makes a project, one published prompt and a key; returns what a change of it looks like.
-async fn fill(store: &Arc<dyn Store>) -> (Change, String) {
-    let plans = Vec::from([PlanName::new("enterprise")]);
+async fn fill(store: &Arc<dyn Store>, plan: &PlanName) -> (Change, String) {
+    let plans = Vec::from([plan.clone()]);
     let authoring = Authoring::new(Arc::clone(store), plans, Arc::new(SystemClock::default()));
-    let project = authoring.create_project("bench", "enterprise").await.expect("it can be made");
+    let project = authoring.create_project("bench", plan.as_str()).await.expect("it can be made");
     let prompt = markdown::parse("greeting", &prompt(1024, 5)).expect("it is a prompt");
     let imported = authoring.import(&project, Vec::from([prompt]), Some("live")).await;
     imported.expect("it can be imported");
@@ -120,6 +127,23 @@ async fn fill(store: &Arc<dyn Store>) -> (Change, String) {
         .map(|overview| overview.prompt.id)
         .expect("there is one prompt");
     (Change::Prompt { project: project.id, id, slug }, secret.reveal().to_owned())
+}
+
+/// A configuration with a plan `limited` that limits rate and month, so far away that no bench
+/// comes near.
+pub(crate) fn limited() -> (PlanName, Config) {
+    let name = PlanName::new("limited");
+    let often = NonZeroU32::new(1_000_000_000).expect("it is not zero");
+    let plan = Plan {
+        name: name.clone(),
+        requests_per_month: NonZeroU64::new(999_999_999_999_999),
+        rate: Some(Rate { per_second: often, burst: often }),
+        key_rate: None,
+        weight: NonZeroU32::MIN,
+    };
+    let mut config = Config::default();
+    config.limits.plans.insert(name.clone(), plan);
+    (name, config)
 }
 
 /// A Markdown prompt of about `len_bytes` with `variables` placeholders, the first of them

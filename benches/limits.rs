@@ -1,0 +1,96 @@
+//! What plan limits cost a request, in nanoseconds. `benches/limits_instructions.rs` counts
+//! instructions, which other work on the machine does not change.
+//!
+//! * `spend`: both limits of a plan, as a hit takes them: one request of the rate, one of the month.
+//! * `rate`: the rate alone.
+//! * `guess`: whether a source may present another unknown key.
+//! * `near_end`: whether the answer is to say what is left.
+//! * `hit_unlimited`, `hit_limited`: a hit through the router, on a plan without and with limits.
+
+#![expect(clippy::expect_used, reason = "a bench that cannot be set up has nothing to say")]
+
+#[expect(dead_code, reason = "changed prompts and tags are for the other benches")]
+mod support;
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use criterion::{BatchSize, Criterion, Throughput};
+use http::{HeaderMap, StatusCode};
+use prompt_edge::access::guesses::{self, Guesses};
+use prompt_edge::access::rate::Limiter;
+use prompt_edge::clock::{Clock, SystemClock};
+use prompt_edge::model::{Rate, Scope};
+use prompt_edge::server::Reply;
+
+use support::{Edge, PEER, limited};
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    parts(&mut criterion);
+    hits(&mut criterion);
+    criterion.final_summary();
+}
+
+fn parts(criterion: &mut Criterion) {
+    let (plan, mut config) = limited();
+    // So large that the ledger is asked a few times in the whole run: its cost is not meant here.
+    config.limits.quota.max_lease = 1_000_000_000;
+    let edge = Edge::on(&plan, &config);
+    let ask = edge.ask("Alex");
+    edge.check(ask.clone(), StatusCode::OK, "prompt-edge; fwd=uri-miss; stored");
+    let gate = &edge.assembly.gate;
+    let caller = gate.recall(ask.headers(), Scope::Deliver).expect("the key is known");
+    let clock = Arc::new(SystemClock::default());
+    let mut group = criterion.benchmark_group("limits");
+    group.throughput(Throughput::Elements(1));
+
+    group.bench_function("spend", |bencher| {
+        bencher.iter(|| match gate.try_spend(&caller) {
+            Some(spent) => spent.expect("the plan is far from its end"),
+            // While the first leases are small.
+            None => edge.runtime.block_on(gate.spend(&caller)).expect("the ledger answers"),
+        });
+    });
+
+    let often = NonZeroU32::new(1_000_000_000).expect("it is not zero");
+    let limiter = Limiter::new(Rate { per_second: often, burst: often }, clock.clone());
+    group.bench_function("rate", |bencher| bencher.iter(|| limiter.take()));
+
+    let guesses = Guesses::new(guesses::Config::default());
+    let headers = HeaderMap::new();
+    group.bench_function("guess", |bencher| {
+        bencher.iter(|| guesses.wait(guesses.source(PEER, &headers), clock.elapsed()));
+    });
+
+    let limits = gate.book().limits_of(&caller.grant().project);
+    let taken = limits.take();
+    group.bench_function("near_end", |bencher| bencher.iter(|| limits.is_near_end(taken)));
+    group.finish();
+}
+
+fn hits(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("limits");
+    group.throughput(Throughput::Elements(1));
+    let (plan, mut config) = limited();
+    config.limits.quota.max_lease = 1_000_000_000;
+    for (scenario, edge) in
+        [("hit_unlimited", Edge::new()), ("hit_limited", Edge::on(&plan, &config))]
+    {
+        let hit = edge.ask("Alex");
+        edge.check(hit.clone(), StatusCode::OK, "prompt-edge; fwd=uri-miss; stored");
+        edge.check(hit.clone(), StatusCode::OK, "prompt-edge; hit");
+        group.bench_function(scenario, |bencher| {
+            bencher.iter_batched(
+                || hit.clone(),
+                |ask| match edge.router.handle(ask, PEER) {
+                    Reply::Now(answer) => answer.expect("nobody took it yet"),
+                    // While the first leases are small.
+                    later => edge.runtime.block_on(later).expect("a router always answers"),
+                },
+                BatchSize::SmallInput,
+            );
+        });
+    }
+    group.finish();
+}
