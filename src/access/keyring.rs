@@ -99,8 +99,13 @@ impl Caller {
     }
 
     /// A record read under `stamp`, which goes on from the one `before` it.
-    fn new(grant: Grant, stamp: Stamp, before: Option<&Self>, book: &Book) -> Self {
-        let limits = book.limits_of(&grant.project);
+    fn new(
+        grant: Grant,
+        stamp: Stamp,
+        before: Option<&Self>,
+        (book, generations): (&Book, &Generations),
+    ) -> Self {
+        let limits = book.limits_of(&grant.project, || generations.hold(&stamp));
         let rate_before = before.and_then(Self::key_rate);
         let key_rate = limits.plan().key_rate.map(|rate| book.limiter(rate, rate_before));
 
@@ -194,7 +199,7 @@ impl Keyring {
         let store = Arc::clone(&self.store);
         let metrics = Arc::clone(&self.metrics);
         let known = self.known.clone();
-        let book = Arc::clone(&self.book);
+        let (book, generations) = (Arc::clone(&self.book), Arc::clone(&self.generations));
         async move {
             let watch = Stopwatch::start();
             let found = store.grant(digest).await;
@@ -209,7 +214,8 @@ impl Keyring {
                 Refusal::from(&error)
             })?;
             Ok(grant.map(|grant| {
-                let caller = Caller::new(grant, stamp, known.get(&digest).as_ref(), &book);
+                let before = known.get(&digest);
+                let caller = Caller::new(grant, stamp, before.as_ref(), (&book, &generations));
                 known.insert(digest, caller.clone());
                 caller
             }))

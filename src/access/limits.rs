@@ -163,12 +163,15 @@ impl Book {
     }
 
     /// The limits of a project on its present plan. A change of plan keeps what was used.
-    pub fn limits_of(&self, project: &Project) -> Arc<Limits> {
+    ///
+    /// `is_current` says whether `project` was read after the last change: one that was not must
+    /// not put the plan of before back.
+    pub fn limits_of(&self, project: &Project, is_current: impl FnOnce() -> bool) -> Arc<Limits> {
         let plan = self.plan_of(project);
         let mut projects = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
         let before = projects.get(&project.id);
-        if let Some(same) = before.filter(|limits| limits.plan == *plan) {
-            return Arc::clone(same);
+        if let Some(before) = before.filter(|limits| limits.plan == *plan || !is_current()) {
+            return Arc::clone(before);
         }
 
         let rate = plan.rate.map(|rate| self.limiter(rate, before.and_then(|b| b.rate.as_ref())));

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use prometheus_client::metrics::counter::Counter;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -278,9 +279,15 @@ impl Meter {
             }
             // Others may have taken all that a renewal brought: then it is asked again.
             let meter = Arc::clone(self);
-            let (renewed, _) = self.renewals.join((), || async move { meter.renew().await }).await;
-            if !matches!(renewed, Ok(Ok(()))) {
-                return self.overdraw(self.clock.now());
+            let renewal = self.renewals.join((), || async move { meter.renew().await });
+            match timeout(ANSWER_WITHIN, renewal).await {
+                Ok((Ok(Ok(())), _)) => {}
+                Ok(_) => return self.overdraw(self.clock.now()),
+                Err(_) => {
+                    // It hangs: those who come next are not to wait for it too.
+                    self.leave_alone(self.clock.now());
+                    return self.overdraw(self.clock.now());
+                }
             }
         }
     }
@@ -493,8 +500,12 @@ impl Meter {
     fn lost(&self, away: &Away, now: Timestamp) -> Lost {
         let project = self.project.0;
         tracing::error!(project, error = %Chain(away), "the ledger is away: months are not counted");
-        self.away_until.store(now.plus(PAUSE).as_millis(), Ordering::Relaxed);
+        self.leave_alone(now);
         Lost
+    }
+
+    fn leave_alone(&self, now: Timestamp) {
+        self.away_until.store(now.plus(PAUSE).as_millis(), Ordering::Relaxed);
     }
 
     fn books(&self) -> std::sync::MutexGuard<'_, Books> {
@@ -558,6 +569,9 @@ const FIRST_LEASE: u64 = 8;
 
 /// How long a lease is meant to last at the present speed.
 const LAST_FOR: Duration = Duration::from_secs(5);
+
+/// How long a request waits for the ledger before it counts as away.
+const ANSWER_WITHIN: Duration = Duration::from_millis(2_500);
 
 /// How long the ledger is left alone after it was away, or had nothing while others held some.
 const PAUSE: Duration = Duration::from_secs(1);
