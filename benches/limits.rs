@@ -21,9 +21,8 @@ use prompt_edge::access::guesses::{self, Guesses};
 use prompt_edge::access::rate::Limiter;
 use prompt_edge::clock::{Clock, SystemClock};
 use prompt_edge::model::{Rate, Scope};
-use prompt_edge::server::Reply;
 
-use support::{Edge, PEER, limited};
+use support::{Edge, PEER, limited, seldom_renewed};
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
@@ -33,10 +32,10 @@ fn main() {
 }
 
 fn parts(criterion: &mut Criterion) {
-    let (plan, mut config) = limited();
-    // So large that the ledger is asked a few times in the whole run: its cost is not meant here.
-    config.limits.quota.max_lease = 1_000_000_000;
+    let (plan, config) = limited(seldom_renewed());
     let edge = Edge::on(&plan, &config);
+    // Leases are renewed in the runtime.
+    let _entered = edge.runtime.enter();
     let ask = edge.ask("Alex");
     edge.check(ask.clone(), StatusCode::OK, "prompt-edge; fwd=uri-miss; stored");
     let gate = &edge.assembly.gate;
@@ -72,24 +71,16 @@ fn parts(criterion: &mut Criterion) {
 fn hits(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("limits");
     group.throughput(Throughput::Elements(1));
-    let (plan, mut config) = limited();
-    config.limits.quota.max_lease = 1_000_000_000;
+    let (plan, config) = limited(seldom_renewed());
     for (scenario, edge) in
         [("hit_unlimited", Edge::new()), ("hit_limited", Edge::on(&plan, &config))]
     {
         let hit = edge.ask("Alex");
         edge.check(hit.clone(), StatusCode::OK, "prompt-edge; fwd=uri-miss; stored");
         edge.check(hit.clone(), StatusCode::OK, "prompt-edge; hit");
+        let _entered = edge.runtime.enter();
         group.bench_function(scenario, |bencher| {
-            bencher.iter_batched(
-                || hit.clone(),
-                |ask| match edge.router.handle(ask, PEER) {
-                    Reply::Now(answer) => answer.expect("nobody took it yet"),
-                    // While the first leases are small.
-                    later => edge.runtime.block_on(later).expect("a router always answers"),
-                },
-                BatchSize::SmallInput,
-            );
+            bencher.iter_batched(|| hit.clone(), |ask| edge.hit(ask), BatchSize::SmallInput);
         });
     }
     group.finish();

@@ -23,9 +23,10 @@ mod support;
 use std::hint::black_box;
 
 use http::StatusCode;
-use prompt_edge::server::Reply;
+use prompt_edge::config::Config;
+use prompt_edge::model::PlanName;
 
-use support::{Edge, PEER, limited};
+use support::{Edge, limited};
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -36,25 +37,19 @@ fn main() {
         return;
     };
     let hits: u64 = hits.parse().expect("the second argument is a number");
-    let (limits, config) = limited();
-    let edge = match plan.as_str() {
-        "limited" => Edge::on(&limits, &config),
-        "unlimited" => Edge::new(),
+    let (limited, config) = limited(Config::default());
+    let plan_name = match plan.as_str() {
+        "limited" => limited,
+        "unlimited" => PlanName::new("enterprise"),
         other => panic!("the plans are limited and unlimited, not {other}"),
     };
+    let edge = Edge::on(&plan_name, &config);
+    let _entered = edge.runtime.enter();
 
     let hit = edge.ask("Alex");
     edge.check(hit.clone(), StatusCode::OK, "prompt-edge; fwd=uri-miss; stored");
-    let mut later = 0;
     for _ in 0..hits {
-        match edge.router.handle(hit.clone(), PEER) {
-            Reply::Now(answer) => drop(black_box(answer)),
-            // The lease was spent before it was renewed.
-            waiting => {
-                later += 1;
-                drop(black_box(edge.runtime.block_on(waiting)));
-            }
-        }
+        drop(black_box(edge.hit(hit.clone())));
     }
-    println!("{plan}: {hits} hits, {later} of them waited for the ledger");
+    println!("{plan}: {hits} hits");
 }
