@@ -62,7 +62,7 @@ fn parts(criterion: &mut Criterion) {
         bencher.iter(|| guesses.wait(guesses.source(PEER, &headers), clock.elapsed()));
     });
 
-    let limits = gate.book().limits_of(&caller.grant().project);
+    let limits = gate.book().limits_of(&caller.grant().project, || true);
     let taken = limits.take();
     group.bench_function("near_end", |bencher| bencher.iter(|| limits.is_near_end(taken)));
     group.finish();

@@ -14,7 +14,7 @@ use prompt_edge::clock::Clock;
 use prompt_edge::config::Config;
 use prompt_edge::delivery;
 use prompt_edge::ledger::Month;
-use prompt_edge::model::{Plan, PlanName, Rate};
+use prompt_edge::model::{Plan, PlanName, Project, Rate};
 use prompt_edge::origins::Store;
 use prompt_edge::server::{self, Router};
 use serde_json::{Value, json};
@@ -587,6 +587,22 @@ async fn operators_see_what_was_used_in_this_month_and_before() {
     assert_eq!(names, [Some("acme"), Some("limited"), Some("limited")]);
     assert_eq!(all[0]["quota"], Value::Null);
     edge.page("/admin/usage?project=nobody").await.expect_status(404);
+}
+
+/// Two keys of a project are read at the same time, one before a change of plan and one after it;
+/// the one from before is done last.
+#[tokio::test]
+async fn a_project_read_before_a_change_does_not_bring_its_old_plan_back() {
+    let edge = Edge::configured(&selling([plan("old"), plan("new")]), []).await;
+    let book = edge.assembly.gate.book();
+    let on = |plan: &str| Project { plan: plan.to_owned(), ..edge.project.clone() };
+    book.limits_of(&on("old"), || true);
+    book.limits_of(&on("new"), || true);
+
+    let late = book.limits_of(&on("old"), || false);
+
+    assert_eq!(late.plan().name.as_str(), "new");
+    assert_eq!(book.limits_of(&on("new"), || true).plan().name.as_str(), "new");
 }
 
 #[tokio::test]
