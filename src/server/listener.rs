@@ -1,6 +1,6 @@
 //! Accepting connections, and what each failure to do so means.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,7 @@ impl Listener {
                 Ok((stream, peer)) => {
                     let Ok(place) = Arc::clone(&open).try_acquire_owned() else {
                         shed.inc();
-                        let _ = stream.try_write(TOO_MANY);
+                        turn_away(stream);
                         continue;
                     };
                     let (service, ending) = (Arc::clone(&service), drain.clone());
@@ -86,6 +86,14 @@ impl Listener {
 
 /// How long nothing is accepted after the system had no room for another connection.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Answers a connection over the limit and closes it, without a task or a wait. Its buffer is empty
+/// and takes the few bytes; the runtime, which may not know yet that it is writable, is not asked.
+fn turn_away(stream: TcpStream) {
+    if let Err(error) = stream.into_std().and_then(|mut stream| stream.write_all(TOO_MANY)) {
+        tracing::debug!(%error, "a connection over the limit left before it was answered");
+    }
+}
 
 /// The whole answer to a connection over the limit.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
