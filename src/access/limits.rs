@@ -192,6 +192,7 @@ impl Book {
                 .map(|decision| self.metrics.decisions(name, decision.as_str())),
         });
         if let Some(before) = projects.insert(project.id, Arc::clone(&limits)) {
+            limits.meter.take_over(&before.meter);
             self.tasks.spawn(async move { before.meter.settle().await });
         }
         limits

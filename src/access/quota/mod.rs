@@ -129,7 +129,18 @@ struct Books {
     /// How much of what was spent the ledger knows.
     reported: i64,
     renewed_at: Timestamp,
-    overdrawn: Option<(Month, u64)>,
+    overdraft: Option<Overdraft>,
+}
+
+/// What was admitted without the ledger.
+#[derive(Clone, Copy, Debug)]
+struct Overdraft {
+    /// In which month.
+    month: Month,
+    /// All of it: the allowance is for the month, however often the ledger comes and goes.
+    drawn: u64,
+    /// What the ledger does not know of yet.
+    unreported: u64,
 }
 
 impl Books {
@@ -139,7 +150,7 @@ impl Books {
             granted: 0,
             reported: 0,
             renewed_at: Timestamp::default(),
-            overdrawn: None,
+            overdraft: None,
         }
     }
 
@@ -150,15 +161,15 @@ impl Books {
     }
 
     /// What was admitted in a month without the ledger.
-    fn overdrawn_in(&self, month: Month) -> u64 {
-        self.overdrawn.filter(|(of, _)| *of == month).map_or(0, |(_, count)| count)
+    fn overdraft_of(&self, month: Month) -> Overdraft {
+        let none = Overdraft { month, drawn: 0, unreported: 0 };
+        self.overdraft.filter(|overdraft| overdraft.month == month).unwrap_or(none)
     }
 
     /// Notes that the ledger knows of so many. More may have come while it was told.
-    fn overdrawn_is_known(&mut self, month: Month, known: u64) {
-        let rest = self.overdrawn_in(month).saturating_sub(known);
-        if self.overdrawn.is_some_and(|(of, _)| of == month) {
-            self.overdrawn = (rest > 0).then_some((month, rest));
+    fn overdraft_is_known(&mut self, month: Month, known: u64) {
+        if let Some(overdraft) = self.overdraft.as_mut().filter(|o| o.month == month) {
+            overdraft.unreported = overdraft.unreported.saturating_sub(known);
         }
     }
 }
@@ -227,6 +238,13 @@ impl Meter {
             away_until: AtomicI64::new(i64::MIN),
             books: Mutex::new(Books::new()),
         }
+    }
+
+    /// Takes over what the project's meter under its plan before has admitted without the ledger:
+    /// the allowance goes on, and what is unreported is reported once.
+    pub fn take_over(&self, before: &Self) {
+        let overdraft = before.books().overdraft.take();
+        self.books().overdraft = overdraft;
     }
 
     /// Spends one request from memory, if there is one.
@@ -330,7 +348,7 @@ impl Meter {
         let was_used = {
             let books = self.books();
             let spent = books.spent(lease.remaining.load(Ordering::Acquire));
-            spent > books.reported || books.overdrawn.is_some()
+            spent > books.reported || books.overdraft.is_some_and(|o| o.unreported > 0)
         };
         if was_used {
             let meter = Arc::clone(self);
@@ -389,7 +407,7 @@ impl Meter {
             let spent =
                 if is_present { (books.spent(remaining) - books.reported).max(0) } else { 0 };
             let want = self.want(&books, &lease, (spent, remaining), now);
-            (books.holder, spent, books.overdrawn_in(month), want)
+            (books.holder, spent, books.overdraft_of(month).unreported, want)
         };
         let asked = self.ledger.lease(Ask {
             project: self.project,
@@ -405,7 +423,7 @@ impl Meter {
         let leased = asked.await.map_err(|away| self.lost(&away, now))?;
 
         let mut books = self.books();
-        books.overdrawn_is_known(month, overdrawn);
+        books.overdraft_is_known(month, overdrawn);
         books.renewed_at = now;
         if is_present && leased.is_continued {
             books.granted = books.granted.saturating_add(leased.granted);
@@ -432,7 +450,7 @@ impl Meter {
         let (holder, spent, overdrawn) = {
             let mut books = self.books();
             let spent = books.spent(unspent) - books.reported;
-            let overdrawn = books.overdrawn_in(lease.month);
+            let overdrawn = books.overdraft_of(lease.month).unreported;
             if books.granted == 0 && overdrawn == 0 {
                 return Ok(());
             }
@@ -445,7 +463,7 @@ impl Meter {
         let mut books = self.books();
         match settled {
             Ok(()) => {
-                books.overdrawn_is_known(lease.month, overdrawn);
+                books.overdraft_is_known(lease.month, overdrawn);
                 Ok(())
             }
             Err(away) => {
@@ -488,11 +506,12 @@ impl Meter {
             (OnLedgerLoss::Refuse, _) => 0,
         };
         let mut books = self.books();
-        let drawn = books.overdrawn_in(month);
+        let Overdraft { drawn, unreported, .. } = books.overdraft_of(month);
         if drawn >= allowance {
             return Err(Unspent::LedgerAway);
         }
-        books.overdrawn = Some((month, drawn + 1));
+        let (drawn, unreported) = (drawn + 1, unreported + 1);
+        books.overdraft = Some(Overdraft { month, drawn, unreported });
         self.overdrafts.inc();
         Ok(Receipt(None))
     }

@@ -749,3 +749,42 @@ async fn the_budget_counts_down_and_is_near_its_end_from_four_fifths_on() {
     assert_eq!(budget.window, Duration::from_secs(30 * 86_400));
     assert_eq!(budget.resets_in, Duration::from_secs(15 * 86_400 + 43_200));
 }
+
+#[tokio::test]
+async fn the_allowance_is_one_however_often_the_ledger_comes_and_goes() {
+    let given = Given::with(|config| config.ledger_loss_allowance = 10);
+    let meter = given.meter(20);
+    assert_eq!(spend_all(&meter).await, (20, Unspent::Spent));
+
+    let mut beyond = 0;
+    for _ in 0..3 {
+        given.pass(Duration::from_secs(60));
+        given.fails(Fault::Away);
+        meter.tend().await;
+        beyond += (0..4).filter(|_| meter.overdraw(given.now()).is_ok()).count();
+        given.pass(Duration::from_secs(60));
+        given.fails(None);
+        renew(&meter).await.unwrap();
+    }
+
+    assert_eq!(beyond, 10);
+    assert_eq!(given.ledger.counts(given.month()), (30, 0), "each is reported once");
+}
+
+#[tokio::test]
+async fn the_next_plans_meter_goes_on_with_the_allowance() {
+    let given = Given::with(|config| config.ledger_loss_allowance = 10);
+    given.fails(Fault::Away);
+    let before = given.meter(20);
+    spend(&before, 4).await;
+
+    let after = given.meter(40);
+    after.take_over(&before);
+
+    assert_eq!(spend_all(&after).await, (6, Unspent::LedgerAway));
+    given.fails(None);
+    given.pass(Duration::from_secs(60));
+    before.settle().await;
+    renew(&after).await.unwrap();
+    assert_eq!(given.ledger.counts(given.month()).0, 10, "each is reported once");
+}
