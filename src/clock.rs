@@ -56,7 +56,12 @@ impl ManualClock {
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
-        self.millis.store(self.now().plus(by).as_millis(), Ordering::SeqCst);
+        self.set(self.now().plus(by));
+    }
+
+    /// Sets the clock, forward or back.
+    pub fn set(&self, now: Timestamp) {
+        self.millis.store(now.as_millis(), Ordering::SeqCst);
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::clock::ManualClock;
 use crate::ledger::{Pending, Usage};
 
 use super::*;
@@ -136,27 +137,23 @@ impl Ledger for Memory {
     }
 
     fn usage(&self, _: Option<ProjectId>) -> Pending<'_, Vec<Usage>> {
-        unimplemented!("a meter does not ask for it")
-    }
-}
-
-/// A wall clock that can be set to any moment.
-struct Wall(AtomicI64);
-
-impl Clock for Wall {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
-    }
-
-    fn elapsed(&self) -> Duration {
-        unimplemented!("months are counted by the wall")
+        let unsigned = |count: i64| u64::try_from(count).unwrap();
+        Box::pin(self.ask(move |state| {
+            let months = state.months.iter().map(|(month, account)| Usage {
+                project: PROJECT,
+                month: *month,
+                used: unsigned(account.used),
+                leased: unsigned(account.leased()),
+            });
+            months.collect()
+        }))
     }
 }
 
 /// What meters stand on. It is the middle of November.
 struct Given {
     ledger: Arc<Memory>,
-    clock: Arc<Wall>,
+    clock: Arc<ManualClock>,
     tasks: TaskTracker,
     overdrafts: Counter,
     config: Config,
@@ -164,14 +161,13 @@ struct Given {
 
 impl Given {
     fn new() -> Self {
-        let clock = Wall(AtomicI64::new(0));
         let given = Self {
             ledger: Arc::new(Memory {
                 state: Mutex::default(),
                 is_holding: watch::Sender::new(false),
                 calls: watch::Sender::new(0),
             }),
-            clock: Arc::new(clock),
+            clock: Arc::new(ManualClock::at(Timestamp::default())),
             tasks: TaskTracker::new(),
             overdrafts: Counter::default(),
             config: Config::default(),
@@ -206,11 +202,11 @@ impl Given {
     }
 
     fn it_is(&self, moment: &str) {
-        self.clock.0.store(Timestamp::parse(moment).unwrap().as_millis(), Ordering::SeqCst);
+        self.clock.set(Timestamp::parse(moment).unwrap());
     }
 
     fn pass(&self, span: Duration) {
-        self.clock.0.store(self.now().plus(span).as_millis(), Ordering::SeqCst);
+        self.clock.advance(span);
     }
 
     fn fails(&self, fault: impl Into<Option<Fault>>) {
