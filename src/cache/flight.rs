@@ -73,15 +73,20 @@ where
     where
         F: Future<Output = V> + Send + 'static,
     {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(landing) = under_way.get(&key) {
-            return (landing.clone(), Boarded::Later);
-        }
+        let (place, landing) = {
+            let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(landing) = under_way.get(&key) {
+                return (landing.clone(), Boarded::Later);
+            }
+            let (arrival, landing) = watch::channel(None);
+            under_way.insert(key.clone(), landing.clone());
+            // Made before the task, so that a task which never runs frees the key all the same.
+            let place = Place { key: Some(key), under_way: Arc::clone(&self.under_way), arrival };
+            (place, landing)
+        };
 
-        let (arrival, landing) = watch::channel(None);
-        under_way.insert(key.clone(), landing.clone());
-        // Made before the task, so that a task which never runs frees the key all the same.
-        let place = Place { key: Some(key), under_way: Arc::clone(&self.under_way), arrival };
+        // Without the lock: a runtime that is shutting down drops the task, and with it the place,
+        // before this returns.
         let flight = start();
         self.tasks.spawn(async move { place.land(flight.await) });
         (landing, Boarded::First)
@@ -165,6 +170,21 @@ mod tests {
 
         assert_eq!(result, Err(Abandoned));
         assert_eq!(flights.join("k", || async { 1 }).await, (Ok(1), Boarded::First));
+    }
+
+    #[test]
+    fn a_flight_of_a_runtime_that_has_ended_frees_its_key() {
+        let flights = flights();
+        // On its own thread: dropping it has ended it, no worker is left to run anything.
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let ended = runtime.handle().clone();
+        drop(runtime);
+        let _inside = ended.enter();
+
+        let mut joined = Box::pin(flights.join("k", || async { 1 }));
+
+        assert_eq!(poll_once(&mut joined), Some((Err(Abandoned), Boarded::First)));
+        assert!(flights.under_way.lock().unwrap().is_empty());
     }
 
     /// Polls once.

@@ -21,8 +21,9 @@
 //!    on a hash. (`key::tests::tenants_never_share_a_key`)
 //! 2. At most one flight per key is under way, and a caller that leaves does not cancel it.
 //!    (`flight::tests::a_crowd_shares_one_flight`)
-//! 3. A flight that panics frees its key; nobody waits for ever.
-//!    (`flight::tests::a_flight_that_panics_frees_its_key`)
+//! 3. A flight that panics, or that a stopping runtime drops, frees its key; nobody waits for ever.
+//!    (`flight::tests::a_flight_that_panics_frees_its_key`,
+//!    `flight::tests::a_flight_of_a_runtime_that_has_ended_frees_its_key`)
 //! 4. What was fetched before a change is never served after it, even if it is stored after it.
 //!    (`tests::an_answer_made_before_a_change_is_worthless_after_it`)
 //! 5. Nothing here reads a clock or knows what HTTP is.
