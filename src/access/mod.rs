@@ -64,7 +64,6 @@ pub struct Gate {
 }
 
 /// What a gate decides by.
-#[derive(Clone)]
 pub struct Parts {
     /// Where keys are.
     pub store: Arc<dyn Store>,

@@ -326,6 +326,16 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_what_can_stand_in_a_token() {
+        for good in ["a", "_", "user_name", "user-name", "order.id", "items.0.title", "A1"] {
+            assert!(is_name(good), "{good} should be a name");
+        }
+        for bad in ["", "1a", "-a", ".a", "a.", "a..b", "a b", "é", "#x", "a.b c"] {
+            assert!(!is_name(bad), "{bad:?} should be refused");
+        }
+    }
+
+    #[test]
     fn names_are_listed_once_in_order_of_appearance() {
         let template = Template::parse("{{b}}{{a}}{{ b }}\\{{c}}{{a.b}}".into());
 

@@ -32,11 +32,6 @@ impl Answer {
         Self { entry, outcome }
     }
 
-    /// Where it came from.
-    pub fn outcome(&self) -> Outcome {
-        self.outcome
-    }
-
     /// What is kept of it.
     pub fn finished(&self) -> &Finished {
         &self.entry.answer

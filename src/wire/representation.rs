@@ -29,11 +29,6 @@ impl Representation {
         Self { body: body.into_boxed_slice().into(), etag, cache_control }
     }
 
-    /// Its entity tag.
-    pub fn etag(&self) -> &ETag {
-        &self.etag
-    }
-
     /// The length of its body.
     pub fn len_bytes(&self) -> usize {
         self.body.len()
