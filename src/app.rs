@@ -25,7 +25,8 @@ use crate::delivery::Delivery;
 use crate::dialects::Services;
 use crate::ledger::Ledger;
 use crate::origins::sqlite::{self, OpenError, SqliteStore};
-use crate::origins::{self, Changes, Cursor, Store};
+use crate::origins::stored::Projects;
+use crate::origins::{self, Changes, Cursor, Store, Stored};
 use crate::server::{Drain, Listener, Router};
 use crate::telemetry::Metrics;
 use crate::telemetry::trace::Chain;
@@ -101,7 +102,7 @@ impl Assembly {
             config.delivery,
             config.cache,
             Arc::clone(&generations),
-            Arc::clone(&store) as _,
+            Arc::new(Stored::new(store.name().clone(), Arc::clone(&store), Projects::Own)),
             Arc::clone(&clock),
             (Arc::clone(&metrics), drain.tasks()),
         ));

@@ -21,7 +21,7 @@ use crate::cache::generation::{Generations, Mark, Stamp};
 use crate::clock::Stopwatch;
 use crate::model::{Grant, KeyDigest, KeyId, Plan, Refusal, Scope, Standing, Timestamp};
 use crate::origins;
-use crate::origins::Store;
+use crate::origins::{Reader, Store};
 use crate::telemetry::Metrics;
 use crate::telemetry::trace::Chain;
 
@@ -54,6 +54,7 @@ pub struct Caller(Arc<Record>);
 #[derive(Debug)]
 struct Record {
     grant: Grant,
+    reader: Arc<Reader>,
     stamp: Stamp,
     limits: Arc<Limits>,
     /// Below the project's rate, if the plan has one for keys.
@@ -68,6 +69,11 @@ impl Caller {
     /// What the caller's key stands for.
     pub fn grant(&self) -> &Grant {
         &self.0.grant
+    }
+
+    /// Who reads, as an origin needs to know it.
+    pub fn reader(&self) -> &Arc<Reader> {
+        &self.0.reader
     }
 
     /// The plan of the caller's project.
@@ -115,7 +121,8 @@ impl Caller {
             AtomicI64::new(kept.max(stored))
         };
         let (last_used, written) = (moment(|r| &r.last_used), moment(|r| &r.written));
-        Self(Arc::new(Record { grant, stamp, limits, key_rate, last_used, written }))
+        let reader = Arc::new(reader_of(&grant));
+        Self(Arc::new(Record { grant, reader, stamp, limits, key_rate, last_used, written }))
     }
 }
 
@@ -220,6 +227,17 @@ impl Keyring {
                 caller
             }))
         }
+    }
+}
+
+fn reader_of(grant: &Grant) -> Reader {
+    Reader {
+        tenant: grant.tenant(),
+        project: grant.project.name.as_str().into(),
+        environment: grant.environment.name.as_str().into(),
+        reads: grant.environment.reads,
+        origin: grant.project.origin.clone(),
+        credential: None,
     }
 }
 

@@ -69,7 +69,7 @@ impl Generations {
     /// Marks what an origin reported. To be called after the change can be read there.
     pub fn apply(&self, change: &Change) {
         match change {
-            Change::Everything => self.advance_all(),
+            Change::Everything | Change::Named(_) => self.advance_all(),
             Change::Key(digest) => self.advance(&Mark::Key(digest)),
             Change::Project(project) => {
                 self.advance(&Mark::Settings(*project));

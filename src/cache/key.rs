@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     fn tenant(project: i64, environment: i64) -> Tenant {
-        Tenant { project: ProjectId(project), environment: EnvironmentId(environment) }
+        Tenant::new(ProjectId(project), EnvironmentId(environment))
     }
 
     #[test]

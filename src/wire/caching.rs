@@ -55,6 +55,17 @@ impl Lifetimes {
     }
 }
 
+/// How long whoever gave an answer lets it be kept. `None` does not limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// Used without asking.
+    pub fresh: Option<Duration>,
+    /// After that, used while asking.
+    pub stale: Option<Duration>,
+    /// After that, used if asking fails.
+    pub rescue: Option<Duration>,
+}
+
 /// Where an answer came from. The same words are the metric's labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

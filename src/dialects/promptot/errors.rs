@@ -33,6 +33,7 @@ pub fn respond(refusal: &Refusal) -> Response {
         }
         Refusal::Overloaded { retry_after }
         | Refusal::QuotaUnknown { retry_after }
+        | Refusal::OriginBroken { retry_after }
         | Refusal::OriginTimedOut { retry_after }
         | Refusal::OriginUnreachable { retry_after } => {
             headers.append(RETRY_AFTER, whole_seconds(*retry_after).into());
@@ -49,7 +50,7 @@ pub fn respond(refusal: &Refusal) -> Response {
         | Refusal::Forbidden { .. }
         | Refusal::NotFound { .. }
         | Refusal::TooLarge { .. }
-        | Refusal::OriginBroken
+        | Refusal::NotKept
         | Refusal::Internal => {}
     }
     response
@@ -65,12 +66,13 @@ pub const fn status(refusal: &Refusal) -> StatusCode {
         Refusal::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
         Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Refusal::OriginBroken => StatusCode::BAD_GATEWAY,
+        Refusal::OriginBroken { .. } => StatusCode::BAD_GATEWAY,
         Refusal::RateLimited { .. } | Refusal::QuotaSpent { .. } => StatusCode::TOO_MANY_REQUESTS,
         Refusal::Overloaded { .. }
         | Refusal::QuotaUnknown { .. }
         | Refusal::OriginUnreachable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        Refusal::OriginTimedOut { .. } => StatusCode::GATEWAY_TIMEOUT,
+        // RFC 9111 §5.2.1.7 names the status for `only-if-cached`.
+        Refusal::OriginTimedOut { .. } | Refusal::NotKept => StatusCode::GATEWAY_TIMEOUT,
     }
 }
 
@@ -85,7 +87,8 @@ const fn code(refusal: &Refusal) -> &'static str {
         Refusal::RateLimited { .. } | Refusal::QuotaSpent { .. } => "RATE_LIMITED",
         Refusal::Overloaded { .. } => "OVERLOADED",
         Refusal::QuotaUnknown { .. } => "QUOTA_UNKNOWN",
-        Refusal::OriginBroken => "ORIGIN_BROKEN",
+        Refusal::OriginBroken { .. } => "ORIGIN_BROKEN",
+        Refusal::NotKept => "NOT_CACHED",
         Refusal::OriginTimedOut { .. } => "ORIGIN_TIMED_OUT",
         Refusal::OriginUnreachable { .. } => "ORIGIN_UNREACHABLE",
         Refusal::Internal => "INTERNAL_ERROR",
@@ -119,7 +122,10 @@ fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::QuotaUnknown { .. } => {
             "The plan's requests for this month cannot be counted at the moment".into()
         }
-        Refusal::OriginBroken => "The prompt's origin gave an unusable answer".into(),
+        Refusal::NotKept => {
+            "Not in memory: leave `Cache-Control: only-if-cached` out to have it fetched".into()
+        }
+        Refusal::OriginBroken { .. } => "The prompt's origin gave an unusable answer".into(),
         Refusal::OriginTimedOut { .. } => "The prompt's origin did not answer in time".into(),
         Refusal::OriginUnreachable { .. } => "The prompt's origin cannot be reached".into(),
         Refusal::Internal => "Internal error: report the X-Request-Id of this answer".into(),

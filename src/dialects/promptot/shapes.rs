@@ -42,7 +42,7 @@ impl Shape for Compiled {
                 tokens: page.compiled.tokens(),
                 variables_used: page.prepared.names().collect(),
                 prompt_id: page.edition.prompt.id.0.to_string(),
-                project_id: page.project.uuid.to_string(),
+                project_id: page.edition.project.to_string(),
             },
             error: None,
         });

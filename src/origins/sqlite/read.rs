@@ -17,7 +17,8 @@ pub(super) fn edition(
 ) -> rusqlite::Result<Option<Edition>> {
     let (column, name) = named(prompt);
     let sql = format!(
-        "SELECT s.*, {VERSION} FROM served s
+        "SELECT s.*, {VERSION}, o.uuid AS project_uuid FROM served s
+         JOIN projects o ON o.id = s.project
          JOIN versions v ON v.prompt = s.prompt AND v.number = s.version
          WHERE s.environment = ?1 AND s.project = ?2 AND s.{column} = ?3"
     );
@@ -25,6 +26,7 @@ pub(super) fn edition(
         .prepare_cached(&sql)?
         .query_row(params![tenant.environment.0, tenant.project.0, name], |row| {
             Ok(Edition {
+                project: row::parsed(row, "project_uuid")?,
                 prompt: row::prompt(row)?,
                 version: row::version(row)?,
                 defaults: row::json(row, "defaults")?,

@@ -23,12 +23,12 @@ pub(crate) struct Given {
 impl Given {
     /// Makes the project.
     pub(crate) async fn project(store: &Arc<dyn Store>, name: &str) -> Self {
-        let new = NewProject { name: name.into(), plan: "pro".into(), at: at(1) };
+        let new = NewProject { name: name.into(), plan: "pro".into(), origin: None, at: at(1) };
         let project = store.create_project(new).await.expect("the project can be made");
         let environments = store.environments(project.id).await.expect("the store answers");
         let tenant = |reads| {
             let found = environments.iter().find(|environment| environment.reads == reads);
-            Tenant { project: project.id, environment: found.expect("a project has both").id }
+            Tenant::new(project.id, found.expect("a project has both").id)
         };
         let (live, dev) = (tenant(Reads::Published), tenant(Reads::Draft));
         Self { store: Arc::clone(store), project, live, dev }

@@ -1,0 +1,167 @@
+//! For how long what an origin said is used: three windows, and who sets them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::origins::Reader;
+use crate::wire::caching::Allowance;
+
+/// The three windows of what an origin said, each beginning where the one before it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// Used without asking.
+    pub fresh: Duration,
+    /// Used at once, and asked for behind.
+    pub stale: Duration,
+    /// Used if asking fails. Zero for a prompt that must never be old: it fails closed.
+    pub rescue: Duration,
+}
+
+impl Default for Windows {
+    /// Half a minute behind a publish at most, five minutes to refresh, a day to outlive an outage.
+    fn default() -> Self {
+        Self {
+            fresh: Duration::from_secs(30),
+            stale: Duration::from_secs(5 * 60),
+            rescue: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
+/// What an operator says of some prompts otherwise. `None` leaves it as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exception {
+    /// Another [`Windows::fresh`].
+    pub fresh: Option<Duration>,
+    /// Another [`Windows::stale`].
+    pub stale: Option<Duration>,
+    /// Another [`Windows::rescue`].
+    pub rescue: Option<Duration>,
+    /// Whether there is no rescue at all, whatever else is said.
+    pub fail_closed: Option<bool>,
+}
+
+/// What an operator says of an origin's prompts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    /// What holds where nothing else is said.
+    pub windows: Windows,
+    /// Whether prompts fail closed where nothing else is said.
+    pub fail_closed: bool,
+    /// The age that what is in use never passes while the origin answers.
+    pub max_staleness: Duration,
+    /// By environment name.
+    pub environments: BTreeMap<String, Exception>,
+    /// By the prompt's name, as callers ask for it. Stronger than an environment's.
+    pub prompts: BTreeMap<String, Exception>,
+}
+
+impl Default for Freshness {
+    fn default() -> Self {
+        Self {
+            windows: Windows::default(),
+            fail_closed: false,
+            max_staleness: Duration::from_secs(60),
+            environments: BTreeMap::new(),
+            prompts: BTreeMap::new(),
+        }
+    }
+}
+
+impl Freshness {
+    /// The windows of one prompt (of the list, if `prompt` is `None`), within what its origin
+    /// allows: an origin shortens what the operator said, and never lengthens it.
+    pub fn windows(&self, reader: &Reader, prompt: Option<&str>, allows: Allowance) -> Windows {
+        let (mut windows, mut fail_closed) = (self.windows, self.fail_closed);
+        let of_environment = self.environments.get(&*reader.environment);
+        let of_prompt = prompt.and_then(|prompt| self.prompts.get(prompt));
+        for exception in [of_environment, of_prompt].into_iter().flatten() {
+            windows.fresh = exception.fresh.unwrap_or(windows.fresh);
+            windows.stale = exception.stale.unwrap_or(windows.stale);
+            windows.rescue = exception.rescue.unwrap_or(windows.rescue);
+            fail_closed = exception.fail_closed.unwrap_or(fail_closed);
+        }
+        let within = |own: Duration, allowed: Option<Duration>| allowed.map_or(own, |a| own.min(a));
+        Windows {
+            fresh: within(windows.fresh, allows.fresh),
+            stale: within(windows.stale, allows.stale),
+            rescue: match fail_closed {
+                true => Duration::ZERO,
+                false => within(windows.rescue, allows.rescue),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{EnvironmentId, ProjectId, Reads, Tenant};
+
+    use super::*;
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn reader(environment: &str) -> Reader {
+        Reader {
+            tenant: Tenant::new(ProjectId(1), EnvironmentId(1)),
+            project: "acme".into(),
+            environment: environment.into(),
+            reads: Reads::Published,
+            origin: None,
+            credential: None,
+        }
+    }
+
+    #[test]
+    fn a_prompt_outvotes_its_environment_and_both_the_origin_as_a_whole() {
+        let fresh = |fresh| Exception { fresh: Some(seconds(fresh)), ..Exception::default() };
+        let freshness = Freshness {
+            environments: [("dev".to_owned(), fresh(1))].into(),
+            prompts: [("greeting".to_owned(), fresh(2))].into(),
+            ..Freshness::default()
+        };
+        let of = |environment, prompt| {
+            freshness.windows(&reader(environment), prompt, Allowance::default()).fresh
+        };
+
+        assert_eq!(of("live", Some("other")), seconds(30));
+        assert_eq!(of("dev", Some("other")), seconds(1));
+        assert_eq!(of("dev", None), seconds(1));
+        assert_eq!(of("dev", Some("greeting")), seconds(2));
+    }
+
+    #[test]
+    fn an_origin_shortens_and_never_lengthens() {
+        let freshness = Freshness::default();
+        let allows = |fresh, stale, rescue| Allowance {
+            fresh: Some(seconds(fresh)),
+            stale: Some(seconds(stale)),
+            rescue: Some(seconds(rescue)),
+        };
+        let of = |allows| freshness.windows(&reader("live"), None, allows);
+
+        assert_eq!(of(allows(1, 2, 3)), Windows {
+            fresh: seconds(1),
+            stale: seconds(2),
+            rescue: seconds(3),
+        });
+        assert_eq!(of(allows(1 << 30, 1 << 30, 1 << 30)), Windows::default());
+    }
+
+    #[test]
+    fn what_fails_closed_has_no_rescue() {
+        let closed = Exception { fail_closed: Some(true), ..Exception::default() };
+        let freshness = Freshness {
+            prompts: [("safety".to_owned(), closed)].into(),
+            ..Freshness::default()
+        };
+        let of = |prompt| {
+            freshness.windows(&reader("live"), Some(prompt), Allowance::default()).rescue
+        };
+
+        assert_eq!(of("safety"), Duration::ZERO);
+        assert_eq!(of("other"), Windows::default().rescue);
+    }
+}
