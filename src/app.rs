@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::compile::tokens;
 use crate::config;
 use crate::config::{Config, StoreUrl};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Sources};
 use crate::dialects::Services;
 use crate::ledger::Ledger;
 use crate::origins::sqlite::{self, OpenError, SqliteStore};
@@ -98,11 +98,13 @@ impl Assembly {
                 tasks: drain.tasks().clone(),
             },
         ));
+        let own = Stored::new(store.name().clone(), Arc::clone(&store), Projects::Own);
+        let sources = Sources::of_store(Arc::new(own));
         let delivery = Arc::new(Delivery::new(
             config.delivery,
             config.cache,
             Arc::clone(&generations),
-            Arc::new(Stored::new(store.name().clone(), Arc::clone(&store), Projects::Own)),
+            sources,
             Arc::clone(&clock),
             (Arc::clone(&metrics), drain.tasks()),
         ));

@@ -15,7 +15,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::limits::{Book, Limits};
 use crate::access::rate::Limiter;
-use crate::cache::entry::Absence;
 use crate::cache::flight::Flights;
 use crate::cache::generation::{Generations, Mark, Stamp};
 use crate::clock::Stopwatch;
@@ -45,6 +44,15 @@ impl Default for Config {
             touch_interval: Duration::from_secs(30),
         }
     }
+}
+
+/// That a key was not known.
+#[derive(Clone, Copy, Debug)]
+struct Absence {
+    /// What it was found under.
+    stamp: Stamp,
+    /// From this moment on the store is asked again.
+    until: Timestamp,
 }
 
 /// Somebody with a key that is known. Cheap to clone.

@@ -36,6 +36,8 @@ pub struct Prepared {
     declared: Map<String, Value>,
     environment: Map<String, Value>,
     encoding: Encoding,
+    /// What the origin counted, where it is the one that compiles.
+    counted: Option<u64>,
 }
 
 /// The value of every variable of a [`Prepared`] version, for one request.
@@ -53,12 +55,14 @@ pub struct Compiled {
     /// The text.
     pub text: String,
     encoding: Encoding,
+    counted: Option<u64>,
 }
 
 impl Compiled {
-    /// Counts the tokens of the text, by the encoding of the prompt's model. One pass over it.
-    pub fn tokens(&self) -> usize {
-        self.encoding.count(&self.text)
+    /// How many tokens the text has: as its origin counted them, else by the encoding of the
+    /// prompt's model, in one pass over it.
+    pub fn tokens(&self) -> u64 {
+        self.counted.unwrap_or_else(|| self.encoding.count(&self.text) as u64)
     }
 }
 
@@ -73,20 +77,32 @@ pub struct TooLong {
 impl Prepared {
     /// Prepares a version's content, with the defaults that hold in its environment.
     pub fn new(content: &Content, environment: Map<String, Value>) -> Self {
-        let mut declared = schema_defaults(content.input_schema.as_ref());
-        for variable in &content.variables {
-            if let Some(default) = &variable.default {
-                declared.insert(variable.name.clone(), default.clone());
-            }
-        }
         let required = content.variables.iter().filter(|variable| variable.required);
 
         Self {
             template: Template::parse(join(&content.blocks)),
             required: required.map(|variable| variable.name.as_str().into()).collect(),
-            declared,
+            declared: declared(content),
             environment,
-            encoding: Encoding::of_model(content.model_config.get("model").and_then(Value::as_str)),
+            encoding: encoding(content),
+            counted: None,
+        }
+    }
+
+    /// A text that the prompt's origin compiled: it is what it is, whatever a request gives.
+    pub fn compiled(
+        content: &Content,
+        text: String,
+        tokens: Option<u64>,
+        used: Vec<String>,
+    ) -> Self {
+        Self {
+            template: Template::rendered(text, used),
+            required: Vec::new(),
+            declared: declared(content),
+            environment: Map::new(),
+            encoding: encoding(content),
+            counted: tokens,
         }
     }
 
@@ -126,12 +142,14 @@ impl Prepared {
         if len_bytes > max_bytes {
             return Err(TooLong { len_bytes });
         }
-        Ok(Compiled { text: self.template.render(&resolved.values), encoding: self.encoding })
+        let text = self.template.render(&resolved.values);
+        Ok(Compiled { text, encoding: self.encoding, counted: self.counted })
     }
 
     /// The joined text itself as the result: placeholders, escapes and all.
     pub fn render_unresolved(&self) -> Compiled {
-        Compiled { text: self.source().to_owned(), encoding: self.encoding }
+        let text = self.source().to_owned();
+        Compiled { text, encoding: self.encoding, counted: self.counted }
     }
 
     /// About how many bytes of memory it takes.
@@ -195,6 +213,21 @@ impl Resolved<'_> {
         !self.prepared.encoding.is_warm()
             || self.prepared.template.rendered_len(&self.values) > CHEAP_BYTES
     }
+}
+
+/// The defaults that a version declares: a variable's own before its schema's.
+fn declared(content: &Content) -> Map<String, Value> {
+    let mut declared = schema_defaults(content.input_schema.as_ref());
+    for variable in &content.variables {
+        if let Some(default) = &variable.default {
+            declared.insert(variable.name.clone(), default.clone());
+        }
+    }
+    declared
+}
+
+fn encoding(content: &Content) -> Encoding {
+    Encoding::of_model(content.model_config.get("model").and_then(Value::as_str))
 }
 
 /// About how many bytes of memory a map takes.

@@ -66,6 +66,14 @@ impl Template {
         Self { source: source.into(), pieces, names }
     }
 
+    /// A text that somebody else has rendered, of which these names occurred. Nothing in it is a
+    /// token.
+    pub fn rendered(text: String, names: Vec<String>) -> Self {
+        let pieces = Vec::from([Piece::Text(0..text.len())]);
+        let names = names.into_iter().map(String::into_boxed_str).collect();
+        Self { source: text.into(), pieces, names }
+    }
+
     /// The text as it was parsed, placeholders and escapes untouched.
     pub fn source(&self) -> &str {
         &self.source

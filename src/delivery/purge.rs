@@ -1,5 +1,7 @@
 //! What people and origins make the caches forget.
 
+use crate::cache::entry::Record;
+use crate::cache::key::RecordKey;
 use crate::model::{OriginName, PromptName};
 
 /// What is to be forgotten, and how thoroughly.
@@ -25,6 +27,39 @@ pub enum Scope {
     Project(String),
     /// One prompt of a project, under each of its names, in all environments.
     Prompt(String, PromptName),
+}
+
+impl Scope {
+    /// Whether it is about what is kept under this key.
+    pub(crate) fn concerns(&self, key: &RecordKey, record: &Record) -> bool {
+        let reader = &record.reader;
+        match self {
+            Self::All => true,
+            Self::Origin(origin) => reader.origin.as_ref() == Some(origin),
+            Self::OfOrigin(origin, name) => {
+                reader.origin.as_ref() == Some(origin) && record.depends_on(&key.query, name)
+            }
+            Self::Project(project) => *reader.project == **project,
+            Self::Prompt(project, name) => {
+                *reader.project == **project && record.depends_on(&key.query, name)
+            }
+        }
+    }
+
+    /// Whether it may be about what is being fetched under this key: no more than the name is known
+    /// then, and fetching once more than needed does no harm.
+    pub(crate) fn may_concern(&self, key: &RecordKey) -> bool {
+        match self {
+            Self::All | Self::Origin(_) | Self::Project(_) => true,
+            Self::OfOrigin(_, name) | Self::Prompt(_, name) => match (key.query.prompt(), name) {
+                (None, _) => true,
+                // One may be the other's other name.
+                (Some(PromptName::Id(_)), PromptName::Slug(_))
+                | (Some(PromptName::Slug(_)), PromptName::Id(_)) => true,
+                (Some(asked), name) => asked == name,
+            },
+        }
+    }
 }
 
 /// How thoroughly something is forgotten.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::HeaderValue;
 use http::Method;
 use http::Request;
+use http::header::CACHE_CONTROL;
 use hyper::body::{Body, Incoming};
 use prometheus_client::metrics::counter::Counter;
 
@@ -48,7 +49,7 @@ impl Router {
     }
 
     /// Answers one request from a connection with `peer`.
-    pub fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Reply
+    pub fn handle<B>(&self, mut request: Request<B>, peer: IpAddr) -> Reply
     where
         B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
@@ -66,6 +67,7 @@ impl Router {
             served.route.answered(&method, served.response.status(), watch.elapsed());
             return Reply::now(signed(served.response, request_id));
         };
+        request_id::keep(request.extensions_mut(), &request_id);
         Reply::Later(Box::pin(async move {
             let served = place.0.promptot.serve(request, peer).await;
             served.route.answered(&method, served.response.status(), watch.elapsed());
@@ -76,7 +78,9 @@ impl Router {
 
     /// The fast lane: memory only.
     fn recall<B>(&self, request: &Request<B>) -> Option<Served> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        // Who makes demands of caches has them read on the long way.
+        let is_plain = !request.headers().contains_key(CACHE_CONTROL);
+        if !(is_plain && matches!(*request.method(), Method::GET | Method::HEAD)) {
             return None;
         }
         let target = request.uri().path_and_query()?.as_str();

@@ -8,7 +8,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, VARY};
 use http_body_util::Full;
 
 use crate::wire::Response;
-use crate::wire::caching::{self, CACHE_STATUS, Outcome};
+use crate::wire::caching::{self, CACHE_STATUS, CacheStatus};
 use crate::wire::conditional::ETag;
 
 /// The media type of every body this edge makes.
@@ -42,12 +42,12 @@ impl Representation {
     /// # Cost
     ///
     /// One allocation for the headers; the body is shared, not copied.
-    pub fn respond(&self, request: &HeaderMap, outcome: Outcome) -> Response {
+    pub fn respond(&self, request: &HeaderMap, status: CacheStatus) -> Response {
         let mut headers = HeaderMap::with_capacity(8);
         headers.append(ETAG, self.etag.as_header().clone());
         headers.append(CACHE_CONTROL, self.cache_control.clone());
         headers.append(VARY, caching::VARY);
-        headers.append(CACHE_STATUS, outcome.cache_status());
+        headers.append(CACHE_STATUS, status.header());
 
         let is_current = self.etag.is_named_by(request);
         let mut response = if is_current {

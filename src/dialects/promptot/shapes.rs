@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Map;
 use serde_json::Value;
 
-use crate::delivery::{ListShape, Page, Shape, Shaped};
+use crate::delivery::{ListShape, Page, Shape, Shaped, View};
 use crate::model::Listed;
 use crate::wire::ETag;
 
@@ -23,7 +23,7 @@ struct CompiledBody<'a> {
     prompt: &'a str,
     /// A string here, an integer in [`DeliveredBody`]: as the vendor prints them.
     version: String,
-    tokens: usize,
+    tokens: u64,
     variables_used: Vec<&'a str>,
     prompt_id: String,
     project_id: String,
@@ -32,6 +32,10 @@ struct CompiledBody<'a> {
 impl Shape for Compiled {
     fn name(&self) -> &'static str {
         "promptot/compiled"
+    }
+
+    fn view(&self) -> View {
+        View::Compiled
     }
 
     fn write(&self, page: &Page<'_>) -> Shaped {
@@ -75,6 +79,10 @@ struct DeliveredVariable<'a> {
 impl Shape for Delivered {
     fn name(&self) -> &'static str {
         "promptot/delivered"
+    }
+
+    fn view(&self) -> View {
+        View::Delivered
     }
 
     fn write(&self, page: &Page<'_>) -> Shaped {
