@@ -95,6 +95,7 @@ impl Assembly {
                 generations: Arc::clone(&generations),
                 clock: Arc::clone(&clock),
                 metrics: Arc::clone(&metrics),
+                foreign: None,
                 tasks: drain.tasks().clone(),
             },
         ));

@@ -77,13 +77,6 @@ pub struct Demand {
     pub max_stale: Option<Duration>,
 }
 
-impl Demand {
-    /// What these headers demand.
-    pub fn of(_: &http::HeaderMap) -> Self {
-        Self::default()
-    }
-}
-
 /// Where an answer came from. The same words are the metric's labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -12,6 +12,7 @@ pub mod body;
 pub mod caching;
 pub mod client;
 pub mod conditional;
+pub mod directives;
 pub mod limits;
 pub mod query;
 pub mod representation;
