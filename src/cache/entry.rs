@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::cache::generation::Stamp;
 use crate::compile::Prepared;
-use crate::model::{Edition, Timestamp};
+use crate::model::{Edition, Layout, Timestamp};
 
 /// An edition, ready to be rendered.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Sheet {
     pub fn new(mut edition: Edition, stamp: Stamp) -> Self {
         let defaults = std::mem::take(&mut edition.defaults);
         let prepared = Prepared::new(&edition.version.content, defaults);
-        edition.version.content.blocks = Vec::new();
+        edition.version.content.layout = Layout::default();
         // The rest of an edition is small beside its text, but for a large schema or configuration.
         let rest = edition.version.content.model_config.len() * 128
             + edition.version.content.variables.len() * 256

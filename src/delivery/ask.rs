@@ -11,6 +11,8 @@ use crate::model::{Edition, Listed, PromptName};
 use crate::telemetry::metrics::RouteMetrics;
 use crate::wire::ETag;
 
+pub use crate::compile::Message;
+
 /// An ask for one prompt.
 pub struct Ask<'a> {
     /// Who asks.
@@ -75,8 +77,8 @@ pub struct Page<'a> {
     pub edition: &'a Edition,
     /// The version, prepared: its variables and their defaults.
     pub prepared: &'a Prepared,
-    /// The text.
-    pub compiled: &'a Compiled,
+    /// The text, and the messages of a chat prompt.
+    pub compiled: &'a Compiled<'a>,
 }
 
 /// A written body with its tag.

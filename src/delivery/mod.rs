@@ -57,7 +57,7 @@ use crate::wire::Representation;
 use crate::wire::caching::{Lifetimes, Outcome};
 
 pub use answer::{Answer, Denied, Finished};
-pub use ask::{Ask, ListShape, Listing, Page, Resolve, Shape, Shaped};
+pub use ask::{Ask, ListShape, Listing, Message, Page, Resolve, Shape, Shaped};
 pub use purge::Purge;
 pub use turns::Turns;
 
@@ -387,11 +387,7 @@ impl Render {
             }
         };
         let grant = self.caller.grant();
-        let page = Page {
-            edition: &self.sheet.edition,
-            prepared,
-            compiled: &compiled,
-        };
+        let page = Page { edition: &self.sheet.edition, prepared, compiled: &compiled };
         let Shaped { body, etag } = self.shape.write(&page);
         let cache_control = cache_control(&grant.environment, &self.config);
         Ok(finish(
