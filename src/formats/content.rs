@@ -63,8 +63,7 @@ pub fn to_json(content: &Content) -> String {
 /// is not one or is declared twice. The message names the field.
 pub fn from_json(json: &str) -> Result<Content, Error> {
     let value = serde_json::from_str(json).map_err(Error::Json)?;
-    let mut fields = Fields::open(value, &Place::Root, FIELDS)?;
-    Ok(read(&mut fields)?)
+    Ok(of(value, &Place::Root)?)
 }
 
 /// The SHA-256 of [`to_json`] in lower-case hex: a version's `commit`.
@@ -77,6 +76,11 @@ pub fn commit_hash(content: &Content) -> String {
 /// The fields of content, wherever it stands.
 const FIELDS: &[&str] =
     &["blocks", "text", "messages", "variables", "model_config", "input_schema"];
+
+/// Reads an object that is content and nothing else.
+pub(super) fn of(value: Value, place: &Place<'_>) -> Result<Content, Misfit> {
+    read(&mut Fields::open(value, place, FIELDS)?)
+}
 
 /// Takes content's fields out of an object that may have others.
 pub(super) fn read(fields: &mut Fields<'_>) -> Result<Content, Misfit> {

@@ -309,4 +309,4 @@ impl<'a> From<(u32, &'a PortableVersion)> for VersionShape<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

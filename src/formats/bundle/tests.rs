@@ -216,7 +216,7 @@ fn the_schema_refuses_what_reading_refuses() {
 }
 
 /// JSON, with numbers that a float could not hold.
-fn value() -> impl Strategy<Value = Value> {
+pub(in crate::formats) fn value() -> impl Strategy<Value = Value> {
     let numbers = ["0", "-0", "0.70", "1e400", "123456789012345678901234567890", "1.0", "-1E-2"];
     let number = select(numbers.to_vec()).prop_map(|n| serde_json::from_str(n).unwrap());
     let leaf = prop_oneof![
@@ -233,7 +233,9 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-fn object(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<String, Value>> {
+pub(in crate::formats) fn object(
+    value: impl Strategy<Value = Value>,
+) -> impl Strategy<Value = Map<String, Value>> {
     vec(("[a-z]{1,4}", value), 0..4).prop_map(|entries| entries.into_iter().collect())
 }
 
@@ -254,7 +256,7 @@ fn layout() -> impl Strategy<Value = Layout> {
     ]
 }
 
-fn content() -> impl Strategy<Value = Content> {
+pub(in crate::formats) fn content() -> impl Strategy<Value = Content> {
     let variable = ("[a-z_]{1,3}(\\.[0-9a-z]{1,2})?", any::<bool>(), option::of(value()));
     let variable = variable.prop_map(|(name, required, default)| Variable {
         description: format!("What {name} is for"),
@@ -271,7 +273,7 @@ fn content() -> impl Strategy<Value = Content> {
     )
 }
 
-fn moment() -> impl Strategy<Value = Option<Timestamp>> {
+pub(in crate::formats) fn moment() -> impl Strategy<Value = Option<Timestamp>> {
     // The years 1900 to 9999, as far as RFC 3339 has a form for them.
     option::of((-2_208_988_800_000_i64..253_402_207_200_000).prop_map(Timestamp::from_millis))
 }
