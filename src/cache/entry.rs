@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use crate::cache::key::{Query, RecordKey};
 use crate::cache::provenance::Provenance;
 use crate::compile::Prepared;
-use crate::model::{Edition, Listed, PromptName, Slug};
+use crate::model::{Edition, Layout, Listed, PromptName, Slug};
 use crate::origins::{Reader, Rendition, Text, Validator};
 
 /// What an origin said of one thing.
@@ -121,13 +121,13 @@ impl Sheet {
     fn to_compile(mut edition: Edition) -> Self {
         let defaults = std::mem::take(&mut edition.defaults);
         let prepared = Prepared::new(&edition.version.content, defaults);
-        edition.version.content.blocks = Vec::new();
+        edition.version.content.layout = Layout::default();
         Self::of(edition, prepared)
     }
 
     fn compiled(rendition: Rendition) -> Self {
         let Rendition { edition, text, tokens, used } = rendition;
-        let prepared = Prepared::compiled(&edition.version.content, text, tokens, used);
+        let prepared = Prepared::literal(&edition.version.content, text, tokens, used);
         Self::of(edition, prepared)
     }
 

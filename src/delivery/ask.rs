@@ -14,6 +14,8 @@ use crate::wire::caching::Demand;
 
 pub use crate::origins::View;
 
+pub use crate::compile::Message;
+
 /// An ask for one prompt.
 pub struct Ask<'a> {
     /// Who asks.
@@ -89,8 +91,8 @@ pub struct Page<'a> {
     pub edition: &'a Edition,
     /// The version, prepared: its variables and their defaults.
     pub prepared: &'a Prepared,
-    /// The text.
-    pub compiled: &'a Compiled,
+    /// The text, and the messages of a chat prompt.
+    pub compiled: &'a Compiled<'a>,
 }
 
 /// A written body with its tag.

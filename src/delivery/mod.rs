@@ -61,7 +61,7 @@ use crate::wire::caching::{CacheStatus, Lifetimes, Outcome};
 use supply::{Need, Supplied, Supply};
 
 pub use answer::{Answer, Denied, Finished};
-pub use ask::{Ask, ListShape, Listing, Page, Resolve, Shape, Shaped, View};
+pub use ask::{Ask, ListShape, Listing, Message, Page, Resolve, Shape, Shaped, View};
 pub use purge::Purge;
 pub use sources::{Source, Sources};
 pub use turns::Turns;
@@ -417,11 +417,7 @@ impl Render {
             }
         };
         let grant = self.caller.grant();
-        let page = Page {
-            edition: &self.sheet.edition,
-            prepared,
-            compiled: &compiled,
-        };
+        let page = Page { edition: &self.sheet.edition, prepared, compiled: &compiled };
         let Shaped { body, etag } = self.shape.write(&page);
         let cache_control = cache_control(&grant.environment, &self.config);
         Ok(finish(

@@ -33,7 +33,8 @@ pub use key::{ApiKey, Grant, KeyDigest, Scope, Standing};
 pub use plan::{Budget, Budgets, Plan, PlanName, Rate};
 pub use project::Project;
 pub use prompt::{
-    Block, BlockKind, Content, Edition, Listed, Overview, Prompt, Variable, Version, Visibility,
+    Block, BlockKind, Content, Edition, Layout, Listed, Message, Overview, Prompt, Variable,
+    Version, Visibility,
 };
 pub use refusal::{Noun, Refusal};
 pub use timestamp::Timestamp;

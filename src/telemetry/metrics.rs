@@ -19,6 +19,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::model::Timestamp;
+
 /// What `/metrics` answers with. Prometheus 3 refuses a scrape without a known type.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -45,6 +47,10 @@ pub struct Metrics {
     served_age: Histogram,
     publish_delay: Histogram,
     refresh_stalled: Gauge,
+    origin_breaker: Family<NamedOrigin, Gauge>,
+    origin_last_success: Family<NamedOrigin, Gauge>,
+    origin_retries: Family<RetryLabels, Counter>,
+    origin_rejections: Family<NamedOrigin, Counter>,
     changes: Counter,
     decisions: Family<DecisionLabels, Counter>,
     overdrafts: Counter,
@@ -97,6 +103,23 @@ struct OperationLabels {
     operation: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct NamedOrigin {
+    origin: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RetryLabels {
+    origin: String,
+    reason: &'static str,
+}
+
+impl NamedOrigin {
+    fn of(origin: &str) -> Self {
+        Self { origin: origin.to_owned() }
+    }
+}
+
 impl Metrics {
     /// Declares every metric. `revision` is the source revision the binary was built from.
     pub fn new(version: &'static str, revision: &'static str) -> Self {
@@ -107,6 +130,8 @@ impl Metrics {
         let (cache_entries, cache_weight) = (Family::default(), Family::default());
         let origin_requests = Family::default();
         let origin_duration = Family::new_with_constructor(histogram);
+        let (origin_breaker, origin_last_success) = (Family::default(), Family::default());
+        let (origin_retries, origin_rejections) = (Family::default(), Family::default());
         let changes = Counter::default();
         let served_age = Histogram::new(AGE_BUCKETS);
         let publish_delay = Histogram::new(DELAY_BUCKETS);
@@ -154,6 +179,23 @@ impl Metrics {
             "1 while what is in use is not asked for again as it should be: alert on it",
             refresh_stalled.clone(),
         );
+        all.register(
+            "origin_breaker",
+            "Whether an origin is asked: 0 closed, 1 half open, 2 open",
+            origin_breaker.clone(),
+        );
+        all.register_with_unit(
+            "origin_last_success_timestamp",
+            "When an origin last answered a question",
+            Unit::Seconds,
+            origin_last_success.clone(),
+        );
+        all.register("origin_retries", "Questions asked again", origin_retries.clone());
+        all.register(
+            "origin_rejections",
+            "Refusals of a key that is configured for an origin: alert on any",
+            origin_rejections.clone(),
+        );
         all.register("changes", "Changes reported by an origin and applied", changes.clone());
         all.register("limit_decisions", "What plans decided of requests", decisions.clone());
         all.register(
@@ -177,6 +219,10 @@ impl Metrics {
             served_age,
             publish_delay,
             refresh_stalled,
+            origin_breaker,
+            origin_last_success,
+            origin_retries,
+            origin_rejections,
             changes,
             decisions,
             overdrafts,
@@ -250,6 +296,28 @@ impl Metrics {
     /// Says whether what is in use is asked for again as it should be.
     pub fn refresh_is_stalled(&self, is_stalled: bool) {
         self.refresh_stalled.set(i64::from(is_stalled));
+    }
+
+    /// The gauge of an origin's breaker, to be kept by the breaker: 0 closed, 1 half open, 2 open.
+    pub fn origin_breaker(&self, origin: &str) -> Gauge {
+        self.origin_breaker.get_or_create_owned(&NamedOrigin::of(origin))
+    }
+
+    /// Notes that an origin answered a question at `at`.
+    pub fn origin_succeeded(&self, origin: &str, at: Timestamp) {
+        let seconds = at.as_millis().div_euclid(1_000);
+        self.origin_last_success.get_or_create(&NamedOrigin::of(origin)).set(seconds);
+    }
+
+    /// Counts a question that is asked again. `reason` is the kind of the error before.
+    pub fn origin_retried(&self, origin: &str, reason: &'static str) {
+        let labels = RetryLabels { origin: origin.to_owned(), reason };
+        self.origin_retries.get_or_create(&labels).inc();
+    }
+
+    /// Counts a refusal of the key that is configured for an origin.
+    pub fn origin_rejected(&self, origin: &str) {
+        self.origin_rejections.get_or_create(&NamedOrigin::of(origin)).inc();
     }
 
     /// Counts changes that an origin reported.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use prompt_edge::config;
+use prompt_edge::model::Timestamp;
 use prompt_edge::telemetry::Metrics;
 
 #[test]
@@ -34,6 +35,10 @@ fn declared_metrics() -> BTreeSet<String> {
     metrics.lookups("hit").inc();
     metrics.cache_holds("answers", 0, 0);
     metrics.origin_answered("store", "edition", "ok", Duration::ZERO);
+    metrics.origin_breaker("store");
+    metrics.origin_succeeded("store", Timestamp::default());
+    metrics.origin_retried("store", "failed");
+    metrics.origin_rejected("store");
     metrics.decisions("free", "admitted").inc();
     metrics.shed("connections").inc();
 

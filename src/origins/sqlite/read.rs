@@ -30,6 +30,7 @@ pub(super) fn edition(
                 prompt: row::prompt(row)?,
                 version: row::version(row)?,
                 defaults: row::json(row, "defaults")?,
+                composed_of: Vec::new(),
             })
         })
         .optional()

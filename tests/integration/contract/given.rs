@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prompt_edge::model::{
-    Block, BlockKind, Content, Imported, KeyDigest, Portable, PortableVersion, Project, PromptName,
-    Reads, Scope, Tenant, Timestamp, Visibility,
+    Block, BlockKind, Content, Imported, KeyDigest, Layout, Portable, PortableVersion, Project,
+    PromptName, Reads, Scope, Tenant, Timestamp, Visibility,
 };
 use prompt_edge::origins::{
     Changes, Cursor, Import, NewKey, NewProject, Publish, Rollback, Store, WriteError,
@@ -125,12 +125,12 @@ pub(crate) fn name(text: &str) -> PromptName {
 pub(crate) fn content(text: &str) -> Content {
     let block =
         Block { kind: BlockKind::Role, title: "Role".into(), content: text.into(), enabled: true };
-    Content { blocks: vec![block], ..Content::default() }
+    Content { layout: Layout::Sections(vec![block]), ..Content::default() }
 }
 
 /// The text of such content.
 pub(crate) fn text(content: &Content) -> &str {
-    content.blocks.first().map_or("", |block| &block.content)
+    content.blocks().first().map_or("", |block| &block.content)
 }
 
 /// A prompt with a version for each text, and nothing else that a file could leave out.

@@ -1,7 +1,7 @@
 //! Prompts, from what matters to a case.
 
 use prompt_edge::model::{
-    Block, BlockKind, Content, Portable, PortableVersion, PromptId, Variable, Visibility,
+    Block, BlockKind, Content, Layout, Portable, PortableVersion, PromptId, Variable, Visibility,
 };
 use serde_json::Value;
 
@@ -34,7 +34,9 @@ impl Draft {
     pub(crate) fn block(mut self, title: &str, content: impl Into<String>) -> Self {
         let (title, content) = (title.to_owned(), content.into());
         let kind = BlockKind::Custom;
-        self.content.blocks.push(Block { kind, title, content, enabled: true });
+        let mut blocks = self.content.blocks().to_vec();
+        blocks.push(Block { kind, title, content, enabled: true });
+        self.content.layout = Layout::Sections(blocks);
         self
     }
 
