@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::cache::generation::Stamp;
 use crate::compile::Prepared;
-use crate::model::{Edition, Layout, Timestamp};
+use crate::formats::edition;
+use crate::model::{Edition, Timestamp};
 
 /// An edition, ready to be rendered.
 #[derive(Debug)]
 pub struct Sheet {
-    /// The edition. Its blocks are gone: their text is in `prepared`.
+    /// The edition, whole: other edges are handed it uncompiled.
     pub edition: Edition,
     /// Its text, parsed.
     pub prepared: Prepared,
@@ -20,15 +21,19 @@ pub struct Sheet {
 
 impl Sheet {
     /// Prepares an edition that was read under `stamp`.
-    pub fn new(mut edition: Edition, stamp: Stamp) -> Self {
-        let defaults = std::mem::take(&mut edition.defaults);
-        let prepared = Prepared::new(&edition.version.content, defaults);
-        edition.version.content.layout = Layout::default();
-        // The rest of an edition is small beside its text, but for a large schema or configuration.
-        let rest = edition.version.content.model_config.len() * 128
-            + edition.version.content.variables.len() * 256
-            + edition.version.content.input_schema.as_ref().map_or(0, |s| s.to_string().len() * 4);
-        let weight_bytes = size_of::<Self>() + 1024 + rest + prepared.weight_bytes();
+    pub fn new(edition: Edition, stamp: Stamp) -> Self {
+        let prepared = Prepared::new(&edition.version.content, edition.defaults.clone());
+        // Texts take what they take when they are written down. The rest of an edition is small
+        // beside them, but for a large schema or configuration.
+        let content = &edition.version.content;
+        let rest = content.model_config.len() * 128
+            + content.variables.len() * 256
+            + content.input_schema.as_ref().map_or(0, |schema| schema.to_string().len() * 4);
+        let weight_bytes = size_of::<Self>()
+            + 1024
+            + edition::write(&edition).len()
+            + rest
+            + prepared.weight_bytes();
         Self { edition, prepared, stamp, weight_bytes }
     }
 }

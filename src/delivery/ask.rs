@@ -58,6 +58,11 @@ pub trait Shape: Send + Sync {
     /// Names the representation; different shapes have different names.
     fn name(&self) -> &'static str;
 
+    /// Whether it writes of the version itself, blocks and all. An origin that compiles has none.
+    fn is_uncompiled(&self) -> bool {
+        false
+    }
+
     /// Writes the body, a function of the page alone.
     fn write(&self, page: &Page<'_>) -> Shaped;
 }
@@ -73,7 +78,7 @@ pub trait ListShape: Send + Sync {
 
 /// What a [`Shape`] may write of.
 pub struct Page<'a> {
-    /// The prompt and its version; the blocks are gone, their text is in `compiled`.
+    /// The prompt and its version.
     pub edition: &'a Edition,
     /// The version, prepared: its variables and their defaults.
     pub prepared: &'a Prepared,

@@ -49,7 +49,7 @@ use crate::cache::{self, Holds};
 use crate::clock::{Clock, Stopwatch};
 use crate::compile::Resolved;
 use crate::model::{Environment, Listed, Noun, Reads, Refusal, Tenant};
-use crate::origins::{self, Found, Origin, Question, RETRY_AFTER, Text};
+use crate::origins::{self, Compiles, Found, Origin, Question, RETRY_AFTER, Text};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
 use crate::telemetry::trace::Chain;
@@ -145,6 +145,7 @@ impl Delivery {
     /// # Errors
     ///
     /// `NotFound` if there is no such prompt or nothing of it is published where the caller reads,
+    /// `CompiledByOrigin` if the version itself is asked for and the origin keeps it to itself,
     /// `BadInput` if a required variable is missing or the text would be too long, and what the
     /// origin's failures mean.
     ///
@@ -152,6 +153,9 @@ impl Delivery {
     ///
     /// Dropping the future never cancels a question to the origin: others may wait for it.
     pub async fn deliver(&self, ask: Ask<'_>) -> Result<Answer, Denied> {
+        if ask.shape.is_uncompiled() && self.origin.compiles() == Compiles::There {
+            return Err(Refusal::CompiledByOrigin.into());
+        }
         let tenant = ask.caller.grant().tenant();
         let (sheet, found) =
             self.find(SheetKey { tenant, prompt: ask.prompt.clone() }, ask.caller).await?;
