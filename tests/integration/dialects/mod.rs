@@ -1,3 +1,4 @@
 //! Every dialect, exchange by exchange.
 
+mod played;
 mod promptot;
