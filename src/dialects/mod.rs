@@ -1,4 +1,4 @@
-//! The APIs callers already speak.
+//! The APIs callers already speak, and the one that edges speak with each other.
 //!
 //! A dialect translates and decides nothing: it reads an ask out of a request, hands it to the
 //! product's verbs, and writes the answer or the refusal as its API does. Each is a folder with the
@@ -14,6 +14,7 @@
 //!
 //! To add one: a folder, a line below, its name in `server::route`, its golden exchanges.
 
+pub mod edge;
 pub mod promptot;
 
 use std::sync::Arc;
