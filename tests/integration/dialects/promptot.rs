@@ -6,10 +6,12 @@ use prompt_edge::delivery::ListShape;
 use prompt_edge::dialects::promptot::{errors, shapes};
 use prompt_edge::model::{Listed, PromptId, Refusal};
 use prompt_edge::wire::ETag;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::played::{Recorded, every_refusal, greeting, ids};
 use crate::harness::edge::Edge;
+use crate::harness::exchange::{compiled, compiled_with};
+use crate::harness::prompt::prompt;
 
 #[tokio::test]
 async fn every_exchange_is_as_recorded() {
@@ -84,6 +86,46 @@ async fn the_tag_in_the_body_is_that_of_the_body_without_it() {
     let rest = serde_json::to_vec(&body).expect("JSON can be written");
     assert_eq!(tag, Some(answer.header("etag").into()));
     assert_eq!(ETag::of(&rest).as_str(), answer.header("etag"));
+}
+
+/// The messages come beside the text, and only where there are any.
+#[tokio::test]
+async fn a_chat_prompt_is_delivered_as_text_and_as_messages() {
+    let chat = prompt("chat").message("system", "You are {{who}}.").placeholder("history");
+    let edge = Edge::serving([chat, greeting()]).await;
+    let history = json!([{"role": "user", "content": "{{who}}", "name": "ada"}]);
+    let variables = json!({"who": "Bo", "history": history}).to_string();
+
+    let open = edge.get(&compiled("chat"), &edge.live).await.json();
+    let filled = edge.get(&compiled_with("chat", &variables), &edge.live).await.json();
+    let delivered = edge.get("/api/v1/prompts/chat", &edge.live).await.json();
+    let sections = edge.get("/api/v1/prompts/greeting", &edge.live).await.json();
+
+    let stays = json!([
+        {"role": "system", "content": "You are {{who}}."},
+        {"type": "placeholder", "name": "history"},
+    ]);
+    assert_eq!(open["data"]["messages"], stays);
+    assert_eq!(open["data"]["prompt"], "## System\nYou are {{who}}.\n\n{{history}}\n");
+    assert_eq!(open["data"]["variables_used"], json!(["who", "history"]));
+    assert_eq!(
+        filled["data"]["messages"],
+        json!([{"role": "system", "content": "You are Bo."}, history[0]])
+    );
+    assert_eq!(filled["data"]["prompt"], "## System\nYou are Bo.\n\n## User\n{{who}}\n");
+    assert_eq!(delivered["data"]["messages"], stays);
+    assert_eq!(delivered["data"]["compiled_prompt"], open["data"]["prompt"]);
+    assert_eq!(sections["data"].get("messages"), None);
+}
+
+#[tokio::test]
+async fn a_verbatim_text_is_delivered_byte_for_byte() {
+    let edge = Edge::serving([prompt("text").verbatim("\n Hi {{ who }}!\n\n")]).await;
+
+    let answer = edge.get(&compiled_with("text", r#"{"who":"Bo\n"}"#), &edge.live).await.json();
+
+    assert_eq!(answer["data"]["prompt"], "\n Hi Bo\n!\n\n");
+    assert_eq!(answer["data"].get("messages"), None);
 }
 
 /// The code that clients match on, written down a second time: codes are frozen.
