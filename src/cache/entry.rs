@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicUsize;
 use crate::cache::key::{Query, RecordKey};
 use crate::cache::provenance::Provenance;
 use crate::compile::Prepared;
-use crate::model::{Edition, Layout, Listed, PromptName, Slug};
+use crate::formats;
+use crate::model::{Edition, Listed, PromptName, Slug};
 use crate::origins::{Reader, Rendition, Text, Validator};
 
 /// What an origin said of one thing.
@@ -102,7 +103,7 @@ impl Record {
 /// A prompt, ready to be rendered.
 #[derive(Debug)]
 pub struct Sheet {
-    /// The version. Its blocks are gone: their text is in `prepared`.
+    /// The edition, whole: other edges are handed it uncompiled.
     pub edition: Edition,
     /// Its text, parsed.
     pub prepared: Prepared,
@@ -118,10 +119,8 @@ impl Sheet {
         }
     }
 
-    fn to_compile(mut edition: Edition) -> Self {
-        let defaults = std::mem::take(&mut edition.defaults);
-        let prepared = Prepared::new(&edition.version.content, defaults);
-        edition.version.content.layout = Layout::default();
+    fn to_compile(edition: Edition) -> Self {
+        let prepared = Prepared::new(&edition.version.content, edition.defaults.clone());
         Self::of(edition, prepared)
     }
 
@@ -132,12 +131,14 @@ impl Sheet {
     }
 
     fn of(edition: Edition, prepared: Prepared) -> Self {
-        // The rest of an edition is small beside its text, but for a large schema or configuration.
+        // Texts take what they take when they are written down. The rest of an edition is small
+        // beside them, but for a large schema or configuration.
         let content = &edition.version.content;
         let rest = content.model_config.len() * 128
             + content.variables.len() * 256
             + content.input_schema.as_ref().map_or(0, |s| s.to_string().len() * 4);
-        let weight_bytes = size_of::<Self>() + 1024 + rest + prepared.weight_bytes();
+        let written = formats::edition::write(&edition).len();
+        let weight_bytes = size_of::<Self>() + 1024 + rest + written + prepared.weight_bytes();
         Self { edition, prepared, weight_bytes }
     }
 

@@ -69,8 +69,9 @@ pub trait Shape: Send + Sync {
     /// Names the representation; different shapes have different names.
     fn name(&self) -> &'static str;
 
-    /// Which of an origin's views it is made of, where the origin is the one that compiles.
-    fn view(&self) -> View;
+    /// Which of an origin's views it is made of, where the origin is the one that compiles. `None`
+    /// if it writes of the version itself, blocks and all, which such an origin keeps.
+    fn view(&self) -> Option<View>;
 
     /// Writes the body, a function of the page alone.
     fn write(&self, page: &Page<'_>) -> Shaped;
@@ -87,7 +88,7 @@ pub trait ListShape: Send + Sync {
 
 /// What a [`Shape`] may write of.
 pub struct Page<'a> {
-    /// The prompt and its version; the blocks are gone, their text is in `compiled`.
+    /// The prompt and its version.
     pub edition: &'a Edition,
     /// The version, prepared: its variables and their defaults.
     pub prepared: &'a Prepared,

@@ -151,6 +151,7 @@ impl Delivery {
     /// # Errors
     ///
     /// `NotFound` if there is no such prompt or nothing of it is published where the caller reads,
+    /// `CompiledByOrigin` if the version itself is asked for and the origin keeps it to itself,
     /// `BadInput` if a required variable is missing or the text would be too long, `NotKept` if
     /// the request forbids asking the origin, and what the origin's failures mean.
     ///
@@ -326,7 +327,11 @@ impl Delivery {
         match (source.origin.compiles(), ask.resolve) {
             (Compiles::Here, _) => Ok(Query::Prompt(prompt)),
             (Compiles::There, Resolve::Variables) => {
-                Ok(Query::Compiled(prompt, Compile::of(ask.shape.view(), &ask.variables)))
+                let view = ask.shape.view().ok_or(Refusal::CompiledByOrigin)?;
+                Ok(Query::Compiled(prompt, Compile::of(view, &ask.variables)))
+            }
+            (Compiles::There, Resolve::Nothing) if ask.shape.view().is_none() => {
+                Err(Refusal::CompiledByOrigin)
             }
             (Compiles::There, Resolve::Nothing) => Err(Refusal::BadInput {
                 field: "resolve",

@@ -11,8 +11,11 @@ use crate::wire::Response;
 use crate::wire::caching::{self, CACHE_STATUS, CacheStatus};
 use crate::wire::conditional::ETag;
 
-/// The media type of every body this edge makes.
+/// The media type of answers.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The media type of problem details (RFC 9457).
+pub const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// A finished answer: made once, sent any number of times without being touched.
 #[derive(Debug)]
@@ -66,9 +69,14 @@ impl Representation {
 
 /// A JSON response that nobody keeps: refusals and operators' pages.
 pub fn uncached_json(status: StatusCode, body: Vec<u8>) -> Response {
+    uncached(status, JSON, body)
+}
+
+/// A response that nobody keeps.
+pub fn uncached(status: StatusCode, media_type: HeaderValue, body: Vec<u8>) -> Response {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    response.headers_mut().append(CONTENT_TYPE, JSON);
+    response.headers_mut().append(CONTENT_TYPE, media_type);
     response.headers_mut().append(CACHE_CONTROL, caching::NO_STORE);
     response
 }

@@ -70,8 +70,8 @@ impl Shape for Compiled {
         "promptot/compiled"
     }
 
-    fn view(&self) -> View {
-        View::Compiled
+    fn view(&self) -> Option<View> {
+        Some(View::Compiled)
     }
 
     fn write(&self, page: &Page<'_>) -> Shaped {
@@ -120,8 +120,8 @@ impl Shape for Delivered {
         "promptot/delivered"
     }
 
-    fn view(&self) -> View {
-        View::Delivered
+    fn view(&self) -> Option<View> {
+        Some(View::Delivered)
     }
 
     fn write(&self, page: &Page<'_>) -> Shaped {
