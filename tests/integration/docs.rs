@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use prompt_edge::config;
+use prompt_edge::model::OriginName;
 use prompt_edge::telemetry::Metrics;
 
 #[test]
@@ -36,6 +37,7 @@ fn declared_metrics() -> BTreeSet<String> {
     metrics.origin_answered("store", "edition", "ok", Duration::ZERO);
     metrics.decisions("free", "admitted").inc();
     metrics.shed("connections").inc();
+    metrics.hooks(&OriginName::new("promptot"), "applied").inc();
 
     let text = metrics.encode().expect("metrics can be written");
     let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
