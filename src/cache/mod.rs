@@ -50,7 +50,7 @@ use moka::sync::{Cache as Map, CacheBuilder};
 use entry::{Entry, Record};
 use generation::Generations;
 use key::{AliasKey, AliasRef, AnswerKey, RecordKey};
-use provenance::{Moment, Standing};
+use provenance::{Moment, Provenance, Standing};
 
 /// How much memory the maps may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl<A: Send + Sync + 'static> Cache<A> {
     /// Which window something is in.
     pub fn standing(
         &self,
-        provenance: &provenance::Provenance,
+        provenance: &Provenance,
         elapsed: impl FnOnce() -> Moment,
     ) -> Standing {
         provenance.standing(&self.generations, elapsed)
@@ -167,6 +167,11 @@ impl<A: Send + Sync + 'static> Cache<A> {
     /// A finished answer, whatever it was made of.
     pub fn answer(&self, key: &AnswerKey) -> Option<Arc<Entry<A>>> {
         self.answers.get(key)
+    }
+
+    /// How many finished answers are kept that were made of this word of an origin.
+    pub fn answers_of(&self, provenance: &Arc<Provenance>) -> usize {
+        self.answers.iter().filter(|(_, entry)| Arc::ptr_eq(&entry.provenance, provenance)).count()
     }
 
     /// Keeps a finished answer.

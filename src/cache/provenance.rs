@@ -16,6 +16,7 @@
 //! [`crate::clock::Clock::elapsed`], which never goes back: an age cannot shrink. What a snapshot
 //! brought along was fetched before the clock began, at a negative moment.
 
+use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -112,6 +113,8 @@ pub struct Provenance {
     used_at: AtomicI64,
     /// When the origin last failed to say, since it last did.
     failed_at: AtomicI64,
+    /// How it failed.
+    failure: Mutex<&'static str>,
     /// Whether something newer is there.
     is_retired: AtomicBool,
 }
@@ -135,6 +138,7 @@ impl Provenance {
             rescue_until: AtomicI64::new(NEVER),
             used_at: AtomicI64::new(now),
             failed_at: AtomicI64::new(NEVER),
+            failure: Mutex::new(""),
             is_retired: AtomicBool::new(false),
         };
         new.set(windows, now);
@@ -152,8 +156,9 @@ impl Provenance {
         self.failed_at.store(NEVER, Ordering::Relaxed);
     }
 
-    /// The origin failed at `now` to say whether it still holds.
-    pub fn failed(&self, now: Moment) {
+    /// The origin failed at `now` to say whether it still holds. `kind` is the error's.
+    pub fn failed(&self, now: Moment, kind: &'static str) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = kind;
         self.failed_at.store(now, Ordering::Relaxed);
     }
 
@@ -220,6 +225,11 @@ impl Provenance {
     /// When the origin last failed to say whether it still holds; `None` if it has said since.
     pub fn failed_at(&self) -> Option<Moment> {
         Some(self.failed_at.load(Ordering::Relaxed)).filter(|at| *at != NEVER)
+    }
+
+    /// The kind of the origin's last failure.
+    pub fn failure(&self) -> &'static str {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Until when it is used without asking; `None` for ever.
@@ -322,7 +332,7 @@ mod tests {
         let generations = Generations::default();
         let said = said(&generations, seconds(1, 1, 1));
         generations.advance(&Mark::Listing(ProjectId(1)));
-        said.failed(2_500);
+        said.failed(2_500, "failed");
 
         said.renew(generations.stamp(MARKS), seconds(1, 1, 1), 2_600);
 

@@ -35,6 +35,7 @@ pub mod purge;
 pub mod sources;
 mod supply;
 pub mod turns;
+pub mod why;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -65,6 +66,7 @@ pub use ask::{Ask, ListShape, Listing, Message, Page, Resolve, Shape, Shaped, Vi
 pub use purge::Purge;
 pub use sources::{Source, Sources};
 pub use turns::Turns;
+pub use why::Why;
 
 /// How answers are made and for how long they may be kept by others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -282,18 +284,18 @@ impl Delivery {
         self.supply.purge(purge, None)
     }
 
-    /// An origin says that a prompt of its changed, or, without a name, that anything may have.
-    /// Whoever asks from now on is served what it says now, unless it fails. Returns how many
-    /// things it concerned that were kept.
+    /// An origin says that prompts of its changed, or, without a name, that any may have. Whoever
+    /// asks from now on is served what it says now, unless it fails. `at` is when it happened, if
+    /// that is known. Returns how many things it concerned that were kept.
     pub fn told(
         &self,
         origin: &OriginName,
-        prompt: Option<PromptName>,
+        prompts: Vec<PromptName>,
         at: Option<Timestamp>,
     ) -> usize {
-        let scope = match prompt {
-            Some(prompt) => purge::Scope::OfOrigin(origin.clone(), prompt),
-            None => purge::Scope::Origin(origin.clone()),
+        let scope = match prompts.is_empty() {
+            true => purge::Scope::Origin(origin.clone()),
+            false => purge::Scope::OfOrigin(origin.clone(), prompts),
         };
         self.supply.purge(&Purge { scope, mode: purge::Mode::Soft }, at)
     }
@@ -313,6 +315,12 @@ impl Delivery {
     /// Every origin there is.
     pub fn sources(&self) -> &Sources {
         self.supply.sources()
+    }
+
+    /// What is kept of a prompt in one environment, and how each record came to be. All are meant
+    /// by their names.
+    pub fn why(&self, project: &str, environment: &str, prompt: &PromptName) -> Vec<Why> {
+        self.supply.why(project, environment, prompt)
     }
 
     /// What the maps hold.

@@ -20,7 +20,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use foldhash::quality::RandomState;
+use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -35,7 +38,8 @@ use crate::delivery::answer::Finished;
 use crate::delivery::purge::{Mode, Purge};
 use crate::delivery::sources::{Source, Sources};
 use crate::delivery::turns::Turns;
-use crate::model::{Refusal, Timestamp};
+use crate::delivery::why::{self, Attempt, Kept, Why, Window};
+use crate::model::{PromptName, Refusal, Timestamp};
 use crate::origins::{self, Found, Question, RETRY_AFTER, Reader, Told};
 use crate::telemetry::Metrics;
 use crate::telemetry::trace::Chain;
@@ -272,7 +276,7 @@ impl Supply {
                 }
                 Err(error) => {
                     if let Some(known) = known {
-                        known.provenance.failed(supply.now());
+                        known.provenance.failed(supply.now(), error.as_str());
                     }
                     Err(Refusal::from(&error))
                 }
@@ -451,6 +455,59 @@ impl Supply {
             seen.insert(Arc::as_ptr(record));
         }
         seen.len()
+    }
+
+    /// What is kept of a prompt in one environment, and how each record came to be.
+    pub(crate) fn why(&self, project: &str, environment: &str, prompt: &PromptName) -> Vec<Why> {
+        let mut seen = HashSet::new();
+        let records = self.cache.records().filter(|(key, record)| {
+            let reader = &record.reader;
+            *reader.project == *project
+                && *reader.environment == *environment
+                && key.query != Query::Listing
+                && record.depends_on(&key.query, prompt)
+                && seen.insert(Arc::as_ptr(record))
+        });
+        records.map(|(key, record)| self.why_of(&key, &record)).collect()
+    }
+
+    fn why_of(&self, key: &RecordKey, record: &Record) -> Why {
+        let provenance = &record.provenance;
+        let (now, wall) = (self.now(), self.clock.now());
+        let since = |at: Moment| {
+            Duration::from_millis(u64::try_from(now.saturating_sub(at)).unwrap_or_default())
+        };
+        let is_current = self.cache.generations().hold(&provenance.stamp());
+        let (attempted_at, outcome) = match provenance.failed_at() {
+            Some(at) => (at, provenance.failure()),
+            None => (provenance.said_at(), "ok"),
+        };
+        let sent = key.query.compile().and_then(|compile| compile.variables.as_deref());
+        Why {
+            key: why::Key {
+                prompt: key.query.prompt().cloned(),
+                variables: sent.map(|sent| URL_SAFE_NO_PAD.encode(Sha256::digest(sent))),
+                answers: self.cache.answers_of(provenance),
+            },
+            kept: match record.sheet() {
+                Some(sheet) => Kept::Present { version: sheet.edition.version.number },
+                None => Kept::Absent,
+            },
+            age: since(provenance.said_at()),
+            window: match self.cache.standing(provenance, || now) {
+                Standing::Fresh => Window::Fresh,
+                Standing::Stale => Window::Stale,
+                Standing::Rescue | Standing::Gone if !is_current => Window::Purged,
+                Standing::Rescue => Window::Rescue,
+                Standing::Gone => Window::Expired,
+            },
+            generation: provenance.stamp().marks(),
+            origin: provenance.origin.clone(),
+            last_attempt: Attempt { at: wall.minus(since(attempted_at)), outcome },
+            filled_by: provenance.filled_by.to_string(),
+            has_validator: record.validator.is_some(),
+            is_in_use: self.is_in_use(record, now),
+        }
     }
 
     fn mark(&self, key: &RecordKey, mode: Mode) {

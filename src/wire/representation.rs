@@ -6,6 +6,7 @@ use http::HeaderValue;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, VARY};
 use http_body_util::Full;
+use serde_json::json;
 
 use crate::wire::Response;
 use crate::wire::caching::{self, CACHE_STATUS, CacheStatus};
@@ -79,4 +80,9 @@ pub fn uncached(status: StatusCode, media_type: HeaderValue, body: Vec<u8>) -> R
     response.headers_mut().append(CONTENT_TYPE, media_type);
     response.headers_mut().append(CACHE_CONTROL, caching::NO_STORE);
     response
+}
+
+/// What is wrong, to an operator or an origin: `{"error": "…"}`.
+pub fn uncached_error(status: StatusCode, problem: &str) -> Response {
+    uncached_json(status, json!({"error": problem}).to_string().into_bytes())
 }
