@@ -12,7 +12,7 @@
 //! | layer      | modules                                                            |
 //! |------------|--------------------------------------------------------------------|
 //! | leaves     | [`model`] [`clock`] [`telemetry`] [`wire`] [`compile`] [`formats`] |
-//! | mechanisms | [`ledger`] [`origins`] [`cache`]                                   |
+//! | mechanisms | [`ledger`] [`origins`] [`cache`] [`snapshot`]                      |
 //! | verbs      | [`access`] [`delivery`] [`authoring`]                              |
 //! | north side | [`dialects`] [`admin`] [`server`]                                  |
 //! | assembly   | [`config`] [`app`] [`cli`]                                         |
@@ -27,6 +27,7 @@
 //! * **publish** – make a version live in an environment.
 //! * **purge** – make caches forget. The cache *evicts* on its own; people *purge*.
 //! * **lease** – a part of a month's quota that an edge may spend from memory.
+//! * **snapshot** – what is in memory, kept in a file for the next start.
 //! * **drain** – finish what was started, accept nothing new.
 //!
 //! This library exists for the `prompt-edge` binary, its tests and its benches. It promises no
@@ -41,6 +42,7 @@ pub mod formats;
 pub mod ledger;
 pub mod origins;
 pub mod cache;
+pub mod snapshot;
 pub mod access;
 pub mod delivery;
 pub mod authoring;

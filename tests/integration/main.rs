@@ -19,5 +19,6 @@ mod limits;
 mod logs;
 mod months;
 mod serve;
+mod snapshot;
 mod sockets;
 mod sqlite;
