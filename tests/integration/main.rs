@@ -21,6 +21,7 @@ mod logs;
 mod months;
 mod operators;
 mod serve;
+mod snapshot;
 mod sockets;
 mod sqlite;
 mod tiers;
