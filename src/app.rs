@@ -15,6 +15,7 @@ use crate::access;
 use crate::access::Gate;
 use crate::admin::Admin;
 use crate::admin::health::{Health, State};
+use crate::authoring::Authoring;
 use crate::authoring::usage::Usage;
 use crate::cache::generation::Generations;
 use crate::clock::Clock;
@@ -23,6 +24,7 @@ use crate::config;
 use crate::config::{Config, StoreUrl};
 use crate::delivery::Delivery;
 use crate::dialects::Services;
+use crate::hooks::Hooks;
 use crate::ledger::Ledger;
 use crate::origins::sqlite::{self, OpenError, SqliteStore};
 use crate::origins::stored::Projects;
@@ -106,19 +108,27 @@ impl Assembly {
             Arc::clone(&clock),
             (Arc::clone(&metrics), drain.tasks()),
         ));
-        let services = Services {
-            gate: Arc::clone(&gate),
-            delivery: Arc::clone(&delivery),
-            body: Limits {
-                bytes: config.server.body_limit_bytes,
-                time: config.server.header_timeout,
-            },
-        };
-        let router = Router::new(services, &metrics, config.server.max_in_flight);
+        let hooks = Arc::new(Hooks::new(
+            config.hooks.clone(),
+            Arc::clone(&delivery),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+            config.server.header_timeout,
+        ));
+        let body =
+            Limits { bytes: config.server.body_limit_bytes, time: config.server.header_timeout };
+        let services = Services { gate: Arc::clone(&gate), delivery: Arc::clone(&delivery), body };
+        let public_hooks = config.server.hooks.then(|| Arc::clone(&hooks));
+        let router = Router::new(services, &metrics, config.server.max_in_flight, public_hooks);
+        let plans = config.limits.plans.keys().cloned().collect();
         let admin = Arc::new(Admin {
             health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),
             delivery,
+            hooks,
+            authoring: Authoring::new(Arc::clone(&store), plans, Arc::clone(&clock)),
+            origins: vec![store.name().clone()],
+            body,
             usage: Usage {
                 store: Arc::clone(&store),
                 ledger,

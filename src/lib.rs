@@ -13,7 +13,7 @@
 //! |------------|--------------------------------------------------------------------|
 //! | leaves     | [`model`] [`clock`] [`telemetry`] [`wire`] [`compile`] [`formats`] |
 //! | mechanisms | [`ledger`] [`origins`] [`cache`]                                   |
-//! | verbs      | [`access`] [`delivery`] [`authoring`]                              |
+//! | verbs      | [`access`] [`delivery`] [`authoring`] [`hooks`]                    |
 //! | north side | [`dialects`] [`admin`] [`server`]                                  |
 //! | assembly   | [`config`] [`app`] [`cli`]                                         |
 //!
@@ -25,6 +25,7 @@
 //! * **edition** – one version of one prompt, as an environment serves it.
 //! * **refusal** – a reason given to a caller. An *error* is ours and stays inside.
 //! * **publish** – make a version live in an environment.
+//! * **hook** – an origin's own word that something changed.
 //! * **purge** – make caches forget. The cache *evicts* on its own; people *purge*.
 //! * **lease** – a part of a month's quota that an edge may spend from memory.
 //! * **drain** – finish what was started, accept nothing new.
@@ -44,6 +45,7 @@ pub mod cache;
 pub mod access;
 pub mod delivery;
 pub mod authoring;
+pub mod hooks;
 pub mod dialects;
 pub mod admin;
 pub mod server;

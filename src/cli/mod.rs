@@ -1,7 +1,7 @@
 //! The command line: what can be asked, and how a failure becomes an exit code.
 //!
-//! Every command works on the store while a server runs on it; what it changes is served within
-//! the server's watch interval. Results go to standard output, everything else to standard error.
+//! Commands work on the store while a server runs on it; what they change is served within the
+//! server's watch interval. `purge`, `why`, `health` and `ready` ask the server itself. Results go to standard output, everything else to standard error.
 //!
 //! | exit code | means (`sysexits.h`)                                    |
 //! |-----------|---------------------------------------------------------|
@@ -13,14 +13,17 @@
 mod check;
 mod demo;
 mod keys;
+mod operator;
 mod output;
 mod probe;
 mod projects;
 mod prompts;
+mod purge;
 mod serve;
 mod settings;
 mod transfer;
 mod usage;
+mod why;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -76,10 +79,14 @@ enum Command {
     Prompts(prompts::Command),
     /// Show what projects have used of their months.
     Usage(usage::Arguments),
+    /// Make a running server forget, so that it asks for prompts anew.
+    Purge(purge::Arguments),
+    /// Show what a running server keeps of a prompt, and how that came to be, as JSON.
+    Why(why::Arguments),
     /// Whether a server is alive: exit code 0 or 1, for container probes.
-    Health(probe::Arguments),
+    Health(operator::Server),
     /// Whether a server should be sent requests: exit code 0 or 1, for container probes.
-    Ready(probe::Arguments),
+    Ready(operator::Server),
     /// Write a completion script to standard output.
     Completions {
         /// The shell to write it for.
@@ -109,8 +116,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure>
         Command::Export(export) => with_store(&settings, |a| transfer::export(export, a)),
         Command::Prompts(command) => with_store(&settings, |a| prompts::run(command, a)),
         Command::Usage(arguments) => usage::run(&settings, &arguments),
-        Command::Health(arguments) => probe::run(&settings, &arguments, "/livez"),
-        Command::Ready(arguments) => probe::run(&settings, &arguments, "/readyz"),
+        Command::Purge(arguments) => purge::run(&settings, &arguments),
+        Command::Why(arguments) => why::run(&settings, &arguments),
+        Command::Health(server) => probe::run(&settings, &server, "/livez"),
+        Command::Ready(server) => probe::run(&settings, &server, "/readyz"),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "prompt-edge", &mut script);

@@ -50,6 +50,8 @@ pub use sections::{Admin, InvalidStoreUrl, Store, StoreUrl};
 use crate::access;
 use crate::cache;
 use crate::delivery;
+use crate::hooks;
+use crate::model::OriginName;
 use crate::server;
 use crate::telemetry::trace;
 
@@ -72,6 +74,8 @@ pub struct Config {
     pub limits: access::limits::Config,
     /// The part of `[limits]` that is about keys which open nothing.
     pub guesses: access::guesses::Config,
+    /// How origins sign their hooks, of those that have one.
+    pub hooks: Vec<(OriginName, hooks::Config)>,
     /// `[keys]`.
     pub keys: access::Config,
     /// `[log]`.
@@ -102,6 +106,7 @@ impl Config {
             delivery: resolve::delivery(reader),
             limits: resolve::limits(reader),
             guesses: resolve::guesses(reader),
+            hooks: Vec::new(),
             keys: resolve::keys(reader),
             log: resolve::log(reader),
         };

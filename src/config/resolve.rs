@@ -43,6 +43,7 @@ pub(crate) fn server(reader: &mut Reader<'_>) -> server::Config {
             1..=1_000_000,
         ),
         max_in_flight: reader.number("server.max_in_flight", default.max_in_flight, 1..=1_000_000),
+        hooks: default.hooks,
     }
 }
 

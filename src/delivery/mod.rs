@@ -30,6 +30,7 @@ pub mod ask;
 pub mod freshness;
 pub mod purge;
 pub mod turns;
+pub mod why;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -48,7 +49,7 @@ use crate::cache::key::{AliasRef, AnswerKey, SheetKey, Subject, Variables};
 use crate::cache::{self, Holds};
 use crate::clock::{Clock, Stopwatch};
 use crate::compile::Resolved;
-use crate::model::{Environment, Listed, Noun, Reads, Refusal, Tenant};
+use crate::model::{Environment, Listed, Noun, PromptName, Reads, Refusal, Tenant};
 use crate::origins::{self, Found, Origin, Question, RETRY_AFTER, Text};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
@@ -60,6 +61,7 @@ pub use answer::{Answer, Denied, Finished};
 pub use ask::{Ask, ListShape, Listing, Message, Page, Resolve, Shape, Shaped};
 pub use purge::Purge;
 pub use turns::Turns;
+pub use why::Why;
 
 /// How answers are made and for how long they may be kept by others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,6 +246,13 @@ impl Delivery {
     pub fn purge(&self, purge: &Purge) -> usize {
         let _ = purge;
         0
+    }
+
+    /// What is kept of a prompt in one environment, and how each record came to be. All are meant
+    /// by their names.
+    pub fn why(&self, project: &str, environment: &str, prompt: &PromptName) -> Vec<Why> {
+        let _ = (project, environment, prompt);
+        Vec::new()
     }
 
     /// What the maps hold.

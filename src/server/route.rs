@@ -2,7 +2,7 @@
 //!
 //! Every GET and HEAD is offered to the fast lane first: if its key and its very path and query
 //! were answered before, the answer is in memory and nothing of the request is parsed. What the
-//! fast lane declines goes to a dialect.
+//! fast lane declines goes to a dialect or, where they are received on this side, to the hooks.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,10 +18,12 @@ use crate::admin::Admin;
 use crate::clock::Stopwatch;
 use crate::dialects::promptot::PromptOt;
 use crate::dialects::{Served, Services};
+use crate::hooks::{self, Hooks};
 use crate::model::{Refusal, Scope};
 use crate::origins::RETRY_AFTER;
 use crate::server::reply::{Reply, Service};
 use crate::telemetry::Metrics;
+use crate::telemetry::metrics::RouteMetrics;
 use crate::telemetry::request_id::{self, X_REQUEST_ID};
 use crate::wire::Response;
 use crate::wire::caching::Outcome;
@@ -34,17 +36,25 @@ pub struct Router(Arc<Parts>);
 struct Parts {
     services: Services,
     promptot: PromptOt,
+    hooks: Option<(Arc<Hooks>, Arc<RouteMetrics>)>,
     max_in_flight: usize,
     in_flight: AtomicUsize,
     shed: Counter,
 }
 
 impl Router {
-    /// A router over the product's verbs.
-    pub fn new(services: Services, metrics: &Metrics, max_in_flight: usize) -> Self {
+    /// A router over the product's verbs. With `hooks` origins reach it here too, not only on the
+    /// operators' side.
+    pub fn new(
+        services: Services,
+        metrics: &Metrics,
+        max_in_flight: usize,
+        hooks: Option<Arc<Hooks>>,
+    ) -> Self {
         let promptot = PromptOt::new(services.clone(), metrics);
+        let hooks = hooks.map(|hooks| (hooks, Arc::new(metrics.route(hooks::ROUTE))));
         let (in_flight, shed) = (AtomicUsize::new(0), metrics.shed("in_flight"));
-        Self(Arc::new(Parts { services, promptot, max_in_flight, in_flight, shed }))
+        Self(Arc::new(Parts { services, promptot, hooks, max_in_flight, in_flight, shed }))
     }
 
     /// Answers one request from a connection with `peer`.
@@ -67,7 +77,7 @@ impl Router {
             return Reply::now(signed(served.response, request_id));
         };
         Reply::Later(Box::pin(async move {
-            let served = place.0.promptot.serve(request, peer).await;
+            let served = place.0.serve(request, peer).await;
             served.route.answered(&method, served.response.status(), watch.elapsed());
             log(&served, &request_id);
             signed(served.response, request_id)
@@ -92,6 +102,22 @@ impl Router {
                 Some(Served { response, route, refused: None })
             }
             Err(refusal) => Some(self.0.promptot.deny(&refusal.into(), route)),
+        }
+    }
+}
+
+impl Parts {
+    /// The long way: to an origin's hook, or to a dialect.
+    async fn serve<B>(&self, request: Request<B>, peer: IpAddr) -> Served
+    where
+        B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    {
+        match &self.hooks {
+            Some((hooks, route)) if request.uri().path().starts_with(hooks::PATH) => {
+                let response = hooks.answer(request).await;
+                Served { response, route: Arc::clone(route), refused: None }
+            }
+            _ => self.promptot.serve(request, peer).await,
         }
     }
 }
@@ -123,10 +149,7 @@ impl Service for Admin {
     fn call(&self, request: Request<Incoming>, _: IpAddr) -> Reply {
         let request_id = request_id::of(request.headers());
         let admin = self.clone();
-        Reply::Later(Box::pin(async move {
-            let response = admin.answer(request.method(), request.uri()).await;
-            signed(response, request_id)
-        }))
+        Reply::Later(Box::pin(async move { signed(admin.answer(request).await, request_id) }))
     }
 }
 

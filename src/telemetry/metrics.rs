@@ -19,7 +19,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::model::Timestamp;
+use crate::model::{OriginName, Timestamp};
 
 /// What `/metrics` answers with. Prometheus 3 refuses a scrape without a known type.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -46,6 +46,7 @@ pub struct Metrics {
     decisions: Family<DecisionLabels, Counter>,
     overdrafts: Counter,
     shed: Family<ReasonLabels, Counter>,
+    hooks: Family<HookLabels, Counter>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -57,6 +58,12 @@ struct DecisionLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ReasonLabels {
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct HookLabels {
+    origin: String,
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -175,6 +182,8 @@ impl Metrics {
             overdrafts.clone(),
         );
         all.register("shed", "Connections and requests shed over a limit", shed.clone());
+        let hooks = Family::default();
+        all.register("hooks", "Hooks received from an origin", hooks.clone());
         let build = Info::new([("version", version), ("revision", revision)]);
         all.register("build", "The running binary", build);
 
@@ -195,6 +204,7 @@ impl Metrics {
             decisions,
             overdrafts,
             shed,
+            hooks,
         }
     }
 
@@ -227,6 +237,11 @@ impl Metrics {
     /// The counter of what was shed, by the limit it was over.
     pub fn shed(&self, reason: &'static str) -> Counter {
         self.shed.get_or_create_owned(&ReasonLabels { reason })
+    }
+
+    /// The counter of an origin's hooks, by what came of them.
+    pub fn hooks(&self, origin: &OriginName, outcome: &'static str) -> Counter {
+        self.hooks.get_or_create_owned(&HookLabels { origin: origin.to_string(), outcome })
     }
 
     /// Sets what a cache holds at the moment.

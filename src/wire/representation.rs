@@ -6,6 +6,7 @@ use http::HeaderValue;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, VARY};
 use http_body_util::Full;
+use serde_json::json;
 
 use crate::wire::Response;
 use crate::wire::caching::{self, CACHE_STATUS, Outcome};
@@ -71,4 +72,9 @@ pub fn uncached_json(status: StatusCode, body: Vec<u8>) -> Response {
     response.headers_mut().append(CONTENT_TYPE, JSON);
     response.headers_mut().append(CACHE_CONTROL, caching::NO_STORE);
     response
+}
+
+/// What is wrong, to an operator or an origin: `{"error": "…"}`.
+pub fn uncached_error(status: StatusCode, problem: &str) -> Response {
+    uncached_json(status, json!({"error": problem}).to_string().into_bytes())
 }

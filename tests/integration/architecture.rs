@@ -18,6 +18,9 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("admin", "origins"),
     // What is written reaches a cache through the store's changes alone.
     ("authoring", "cache"),
+    // What an origin tells reaches a cache through a purge alone.
+    ("hooks", "cache"),
+    ("hooks", "origins"),
 ];
 
 /// Concrete adapters. `config` describes one, `app` builds it; others know only the port.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use prompt_edge::config;
-use prompt_edge::model::Timestamp;
+use prompt_edge::model::{OriginName, Timestamp};
 use prompt_edge::telemetry::Metrics;
 
 #[test]
@@ -41,6 +41,7 @@ fn declared_metrics() -> BTreeSet<String> {
     metrics.origin_rejected("store");
     metrics.decisions("free", "admitted").inc();
     metrics.shed("connections").inc();
+    metrics.hooks(&OriginName::new("promptot"), "applied").inc();
 
     let text = metrics.encode().expect("metrics can be written");
     let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Waker};
 
 use bytes::Bytes;
-use http::{Method, Request};
+use http::Request;
 use http_body_util::Full;
 use prompt_edge::app::{Assembly, Opened};
 use prompt_edge::authoring::Authoring;
@@ -213,8 +213,13 @@ impl Edge {
 
     /// One of the operators' pages.
     pub(crate) async fn page(&self, path: &str) -> Answer {
-        let uri = path.parse().expect("the path is one");
-        Answer::of(self.assembly.admin.answer(&Method::GET, &uri).await).await
+        let request = Request::get(path).body(Full::default()).expect("the path is one");
+        self.operate(request).await
+    }
+
+    /// A request on the operators' side.
+    pub(crate) async fn operate(&self, request: Request<Full<Bytes>>) -> Answer {
+        Answer::of(self.assembly.admin.answer(request).await).await
     }
 
     /// Makes another project on this plan, with one prompt published, and a live key for it.
