@@ -109,7 +109,10 @@ impl Assembly {
             (Arc::clone(&metrics), drain.tasks()),
         ));
         let hooks = Arc::new(Hooks::new(
-            config.hooks.clone(),
+            config
+                .origins
+                .iter()
+                .filter_map(|origin| Some((origin.name.clone(), origin.hook.clone()?))),
             Arc::clone(&delivery),
             Arc::clone(&clock),
             Arc::clone(&metrics),
@@ -121,13 +124,14 @@ impl Assembly {
         let public_hooks = config.server.hooks.then(|| Arc::clone(&hooks));
         let router = Router::new(services, &metrics, config.server.max_in_flight, public_hooks);
         let plans = config.limits.plans.keys().cloned().collect();
+        let origins = config.origins.iter().map(|origin| &origin.name);
         let admin = Arc::new(Admin {
             health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),
             delivery,
             hooks,
             authoring: Authoring::new(Arc::clone(&store), plans, Arc::clone(&clock)),
-            origins: vec![store.name().clone()],
+            origins: [store.name()].into_iter().chain(origins).cloned().collect(),
             body,
             usage: Usage {
                 store: Arc::clone(&store),
