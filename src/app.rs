@@ -4,6 +4,7 @@
 //! [`Edge`] puts it behind listeners, with what goes on in the background: applying what the store
 //! says has changed, writing down when keys were used, tending leases, building the tokenizer.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,14 +22,15 @@ use crate::cache::generation::Generations;
 use crate::clock::Clock;
 use crate::compile::tokens;
 use crate::config;
-use crate::config::{Config, StoreUrl};
+use crate::config::{Config, Kind, StoreUrl};
 use crate::delivery::{Delivery, Sources};
 use crate::dialects::Services;
 use crate::hooks::Hooks;
 use crate::ledger::Ledger;
+use crate::model::OriginName;
 use crate::origins::sqlite::{self, OpenError, SqliteStore};
 use crate::origins::stored::Projects;
-use crate::origins::{self, Changes, Cursor, Store, Stored};
+use crate::origins::{self, Changes, Cursor, Origin, Store, Stored};
 use crate::server::{Drain, Listener, Router};
 use crate::telemetry::Metrics;
 use crate::telemetry::trace::Chain;
@@ -62,6 +64,46 @@ pub fn open(config: &config::Store) -> Result<Opened, OpenError> {
     let opened = Arc::new(opened);
     Ok(Opened { store: Arc::clone(&opened) as _, ledger: opened })
 }
+
+/// Opens the configured origins, in the order of the configuration. None is asked anything yet.
+///
+/// # Errors
+///
+/// If one cannot be used; the message names it and says why.
+pub fn open_origins(config: &Config) -> Result<Vec<Arc<dyn Origin>>, OpenOriginError> {
+    let open = |origin: &config::Origin| {
+        let name = || origin.name.clone();
+        open_origin(origin, &config.store)
+            .map_err(|source| OpenOriginError { name: name(), source })
+    };
+    config.origins.iter().map(open).collect()
+}
+
+fn open_origin(origin: &config::Origin, store: &config::Store) -> Result<Arc<dyn Origin>, Fault> {
+    let name = origin.name.clone();
+    match &origin.kind {
+        Kind::Sqlite { path } => {
+            // Opening would make one, and an empty store has no prompts.
+            path.metadata()?;
+            let url = StoreUrl::Sqlite(path.clone());
+            let store = open(&config::Store { url, ..store.clone() })?.store;
+            Ok(Arc::new(Stored::new(name, store, Projects::ByName)))
+        }
+        Kind::Files { .. } | Kind::Langfuse { .. } | Kind::PromptEdge(_) | Kind::PromptOt(_) => {
+            Err("this edge has no adapter for its kind".into())
+        }
+    }
+}
+
+/// An origin that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the origin `{name}` cannot be used")]
+pub struct OpenOriginError {
+    name: OriginName,
+    source: Fault,
+}
+
+type Fault = Box<dyn Error + Send + Sync>;
 
 /// The product, put together but not yet behind a listener.
 pub struct Assembly {
@@ -112,7 +154,10 @@ impl Assembly {
             (Arc::clone(&metrics), drain.tasks()),
         ));
         let hooks = Arc::new(Hooks::new(
-            config.hooks.clone(),
+            config
+                .origins
+                .iter()
+                .filter_map(|origin| Some((origin.name.clone(), origin.hook.clone()?))),
             Arc::clone(&delivery),
             Arc::clone(&clock),
             Arc::clone(&metrics),
@@ -124,13 +169,14 @@ impl Assembly {
         let public_hooks = config.server.hooks.then(|| Arc::clone(&hooks));
         let router = Router::new(services, &metrics, config.server.max_in_flight, public_hooks);
         let plans = config.limits.plans.keys().cloned().collect();
+        let origins = config.origins.iter().map(|origin| &origin.name);
         let admin = Arc::new(Admin {
             health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),
             delivery,
             hooks,
             authoring: Authoring::new(Arc::clone(&store), plans, Arc::clone(&clock)),
-            origins: vec![store.name().clone()],
+            origins: [store.name()].into_iter().chain(origins).cloned().collect(),
             body,
             usage: Usage {
                 store: Arc::clone(&store),

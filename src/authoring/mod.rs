@@ -16,8 +16,8 @@ use crate::access::credential::Secret;
 use crate::clock::Clock;
 use crate::ledger;
 use crate::model::{
-    ApiKey, Environment, Grant, Imported, KeyId, Overview, PlanName, Portable, Project, PromptName,
-    Scope,
+    ApiKey, Environment, Grant, Imported, KeyId, OriginName, Overview, PlanName, Portable, Project,
+    PromptName, Scope,
 };
 use crate::origins;
 use crate::origins::{Import, NewKey, NewProject, Publish, Rollback, Store, WriteError};
@@ -27,6 +27,7 @@ use crate::origins::{Import, NewKey, NewProject, Publish, Rollback, Store, Write
 pub struct Authoring {
     store: Arc<dyn Store>,
     plans: Vec<PlanName>,
+    origins: Vec<OriginName>,
     clock: Arc<dyn Clock>,
 }
 
@@ -85,20 +86,65 @@ impl From<origins::Error> for Error {
 impl Authoring {
     /// Writes to `store`; projects can be on one of `plans`.
     pub fn new(store: Arc<dyn Store>, plans: Vec<PlanName>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, plans, clock }
+        Self { store, plans, origins: Vec::new(), clock }
     }
 
-    /// Makes a project with its environments `live` and `dev`.
+    /// Lets projects name one of `origins`, too.
+    #[must_use]
+    pub fn with_origins(self, origins: Vec<OriginName>) -> Self {
+        Self { origins, ..self }
+    }
+
+    /// Makes a project of the store, with its environments `live` and `dev`.
     ///
     /// # Errors
     ///
     /// If the name cannot be one, is taken, or there is no such plan.
     pub async fn create_project(&self, name: &str, plan: &str) -> Result<Project, Error> {
+        self.create_project_of(names::STORE, name, plan).await
+    }
+
+    /// Makes a project whose prompts come from an origin, with its environments `live` and `dev`.
+    ///
+    /// # Errors
+    ///
+    /// If the name cannot be one, is taken, or there is no such plan or origin.
+    pub async fn create_project_of(
+        &self,
+        origin: &str,
+        name: &str,
+        plan: &str,
+    ) -> Result<Project, Error> {
         names::project(name)?;
         names::plan(plan, &self.plans)?;
-        let new =
-            NewProject { name: name.into(), plan: plan.into(), origin: None, at: self.clock.now() };
+        let origin = names::origin(origin, &self.origins)?;
+        let new = NewProject { name: name.into(), plan: plan.into(), origin, at: self.clock.now() };
         Ok(self.store.create_project(new).await?)
+    }
+
+    /// Says where a project's prompts come from: in force on every running edge within its watch
+    /// interval. What the store has of the project's prompts stays there.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such project or origin.
+    pub async fn set_origin(&self, project: &str, origin: &str) -> Result<(), Error> {
+        let origin = names::origin(origin, &self.origins)?;
+        let project = self.project(project).await?.id;
+        Ok(self.store.set_origin(project, origin).await?)
+    }
+
+    /// The projects that name an origin which is not configured, with its name.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn strays(&self) -> Result<Vec<(Project, OriginName)>, Error> {
+        let stray = |project: Project| {
+            let origin = project.origin.clone()?;
+            (!self.origins.contains(&origin)).then_some((project, origin))
+        };
+        Ok(self.projects().await?.into_iter().filter_map(stray).collect())
     }
 
     /// Puts a project on another plan: in force on every running edge within its watch interval,

@@ -38,9 +38,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::app;
 use crate::authoring;
 use crate::authoring::Authoring;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config;
 use crate::config::{Config, Problems};
+use crate::origins::Store;
 use crate::telemetry::trace::Chain;
 
 use settings::Settings;
@@ -135,10 +136,16 @@ where
 {
     let config = settings.load(&[])?;
     let store = app::open(&store_config(&config)).map_err(Failure::of)?.store;
-    let plans = config.limits.plans.into_keys().collect();
-    let authoring = Authoring::new(store, plans, Arc::new(SystemClock::default()));
+    let authoring = authoring(&config, store, Arc::new(SystemClock::default()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(command(authoring))
+}
+
+/// The write path, with the plans and origins that projects can name.
+fn authoring(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Authoring {
+    let plans = config.limits.plans.keys().cloned().collect();
+    let origins = config.origins.iter().map(|origin| origin.name.clone()).collect();
+    Authoring::new(store, plans, clock).with_origins(origins)
 }
 
 /// The store as commands use it: a person waits for a large import rather than see it end half-way

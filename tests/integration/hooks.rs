@@ -10,10 +10,12 @@ use http::{HeaderMap, Method, Request};
 use http_body_util::Full;
 use prompt_edge::app::{self, Opened};
 use prompt_edge::clock::ManualClock;
-use prompt_edge::config::{Admin, Config};
+use prompt_edge::config::{Admin, Config, Kind, Origin};
+use prompt_edge::delivery::freshness::Freshness;
 use prompt_edge::hooks::signature::PROMPTOT_SIGNATURE;
 use prompt_edge::hooks::{self, Scheme, Turned};
 use prompt_edge::model::{Credential, OriginName};
+use prompt_edge::origins::guard;
 use prompt_edge::server;
 use serde_json::json;
 
@@ -92,15 +94,21 @@ const EVERY_SCHEME: [Sent; 3] = [PROMPTOT, LANGFUSE, STANDARD];
 /// Three origins, one for each scheme.
 fn configured(server: server::Config) -> Config {
     let hook = |origin, scheme, secret| {
-        let config = hooks::Config::new(scheme, &Credential::new(secret));
-        (OriginName::new(origin), config.expect("the secret can be one"))
+        let hook = hooks::Config::new(scheme, &Credential::new(secret));
+        Origin {
+            name: OriginName::new(origin),
+            kind: Kind::Files { path: "prompts".into() },
+            freshness: Freshness::default(),
+            guard: guard::Config::default(),
+            hook: Some(hook.expect("the secret can be one")),
+        }
     };
-    let hooks = vec![
+    let origins = vec![
         hook("promptot", Scheme::PromptOt { header: PROMPTOT_SIGNATURE }, "s3cret"),
         hook("langfuse", Scheme::Langfuse, "lf-whsec_abc"),
         hook("standard", Scheme::Standard, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
     ];
-    Config { server, hooks, ..Config::default() }
+    Config { server, origins, ..Config::default() }
 }
 
 async fn hooked() -> Edge {

@@ -19,6 +19,7 @@ mod hooks;
 mod limits;
 mod logs;
 mod months;
+mod opening;
 mod operators;
 mod serve;
 mod snapshot;
