@@ -21,3 +21,4 @@ mod months;
 mod serve;
 mod sockets;
 mod sqlite;
+mod vendor;

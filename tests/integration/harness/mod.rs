@@ -7,4 +7,5 @@ pub(crate) mod exchange;
 pub(crate) mod process;
 pub(crate) mod prompt;
 pub(crate) mod store;
+pub(crate) mod vendor;
 pub(crate) mod watched;
