@@ -10,14 +10,17 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::process::PATIENCE;
@@ -77,8 +80,21 @@ pub(crate) enum Fault {
 impl Vendor {
     /// Listens on a free port of 127.0.0.1 and answers by `answer`.
     pub(crate) async fn start(answer: impl Fn(&Parts) -> Said + Send + Sync + 'static) -> Self {
+        Self::listening(None, Box::new(answer))
+    }
+
+    /// The same behind TLS.
+    pub(crate) async fn start_secured(
+        tls: ServerConfig,
+        answer: impl Fn(&Parts) -> Said + Send + Sync + 'static,
+    ) -> Self {
+        Self::listening(Some(TlsAcceptor::from(Arc::new(tls))), Box::new(answer))
+    }
+
+    fn listening(tls: Option<TlsAcceptor>, answer: Answer) -> Self {
         let state = Arc::new(State {
-            answer: Box::new(answer),
+            tls,
+            answer,
             fault: Mutex::new(None),
             asked: watch::Sender::new(Vec::new()),
             is_holding: watch::Sender::new(false),
@@ -90,9 +106,10 @@ impl Vendor {
         Self { address, state, running: Mutex::new(Some(running)) }
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or the same with `https` behind TLS.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.state.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Where it listens, killed or not.
@@ -179,9 +196,12 @@ impl Said {
     }
 }
 
+type Answer = Box<dyn Fn(&Parts) -> Said + Send + Sync>;
+
 /// What the listener and its connections share.
 struct State {
-    answer: Box<dyn Fn(&Parts) -> Said + Send + Sync>,
+    tls: Option<TlsAcceptor>,
+    answer: Answer,
     fault: Mutex<Option<Fault>>,
     asked: watch::Sender<Vec<Asked>>,
     is_holding: watch::Sender<bool>,
@@ -243,19 +263,30 @@ async fn accept(listener: TcpListener, state: Arc<State>, stop: CancellationToke
 
 /// Serves one connection to its end, which a [`Fault::Reset`] brings about.
 async fn serve(stream: TcpStream, state: Arc<State>) {
-    let broken = Arc::new(Notify::new());
-    let service = service_fn(|request| {
-        let (state, broken) = (Arc::clone(&state), Arc::clone(&broken));
-        async move { Ok::<_, Infallible>(state.tell(request, &broken).await) }
-    });
-    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let Some(tls) = &state.tls else {
+        if let Some(stream) = converse(TokioIo::new(stream), &state).await {
+            stream.into_inner().set_zero_linger().expect("a socket can be told to reset");
+        }
+        return;
+    };
+    // A client that does not trust us leaves.
+    if let Ok(stream) = tls.accept(stream).await {
+        converse(TokioIo::new(stream), &state).await;
+    }
+}
+
+/// Answers what comes on a connection. Returns it if it is to be reset.
+async fn converse<I: Read + Write + Unpin>(io: I, state: &State) -> Option<I> {
+    let broken = &Notify::new();
+    let service =
+        service_fn(
+            move |request| async move { Ok::<_, Infallible>(state.tell(request, broken).await) },
+        );
+    let mut connection = http1::Builder::new().serve_connection(io, service);
     tokio::select! {
         // A client that leaves, or that a fault has confused, is the client's business.
-        ended = &mut connection => drop(ended),
-        () = broken.notified() => {
-            let stream = connection.into_parts().io.into_inner();
-            stream.set_zero_linger().expect("a socket can be told to reset");
-        }
+        _ = &mut connection => None,
+        () = broken.notified() => Some(connection.into_parts().io),
     }
 }
 
