@@ -9,6 +9,7 @@
 mod access;
 mod architecture;
 mod cli;
+mod client;
 mod contract;
 mod crash;
 mod delivery;
@@ -21,4 +22,5 @@ mod months;
 mod serve;
 mod sockets;
 mod sqlite;
+mod upstream;
 mod vendor;
