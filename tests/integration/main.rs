@@ -9,6 +9,7 @@
 mod access;
 mod architecture;
 mod cli;
+mod client;
 mod contract;
 mod crash;
 mod delivery;
@@ -26,3 +27,5 @@ mod snapshot;
 mod sockets;
 mod sqlite;
 mod tiers;
+mod upstream;
+mod vendor;
