@@ -81,12 +81,8 @@ impl Authoring {
     pub async fn create_project(&self, name: &str, plan: &str) -> Result<Project, Error> {
         names::project(name)?;
         names::plan(plan, &self.plans)?;
-        let new = NewProject {
-            name: name.into(),
-            plan: plan.into(),
-            origin: None,
-            at: self.clock.now(),
-        };
+        let new =
+            NewProject { name: name.into(), plan: plan.into(), origin: None, at: self.clock.now() };
         Ok(self.store.create_project(new).await?)
     }
 

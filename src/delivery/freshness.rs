@@ -142,24 +142,20 @@ mod tests {
         };
         let of = |allows| freshness.windows(&reader("live"), None, allows);
 
-        assert_eq!(of(allows(1, 2, 3)), Windows {
-            fresh: seconds(1),
-            stale: seconds(2),
-            rescue: seconds(3),
-        });
+        assert_eq!(
+            of(allows(1, 2, 3)),
+            Windows { fresh: seconds(1), stale: seconds(2), rescue: seconds(3) }
+        );
         assert_eq!(of(allows(1 << 30, 1 << 30, 1 << 30)), Windows::default());
     }
 
     #[test]
     fn what_fails_closed_has_no_rescue() {
         let closed = Exception { fail_closed: Some(true), ..Exception::default() };
-        let freshness = Freshness {
-            prompts: [("safety".to_owned(), closed)].into(),
-            ..Freshness::default()
-        };
-        let of = |prompt| {
-            freshness.windows(&reader("live"), Some(prompt), Allowance::default()).rescue
-        };
+        let freshness =
+            Freshness { prompts: [("safety".to_owned(), closed)].into(), ..Freshness::default() };
+        let of =
+            |prompt| freshness.windows(&reader("live"), Some(prompt), Allowance::default()).rescue;
 
         assert_eq!(of("safety"), Duration::ZERO);
         assert_eq!(of("other"), Windows::default().rescue);

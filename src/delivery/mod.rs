@@ -387,11 +387,7 @@ impl Render {
             }
         };
         let grant = self.caller.grant();
-        let page = Page {
-            edition: &self.sheet.edition,
-            prepared,
-            compiled: &compiled,
-        };
+        let page = Page { edition: &self.sheet.edition, prepared, compiled: &compiled };
         let Shaped { body, etag } = self.shape.write(&page);
         let cache_control = cache_control(&grant.environment, &self.config);
         Ok(finish(

@@ -43,8 +43,7 @@ use crate::model::{
 use crate::origins::sqlite::pool::Lane;
 use crate::origins::sqlite::watch::{Bell, Watch};
 use crate::origins::{
-    Changes, Cursor, Import, NewKey, NewProject, Pending, Publish, Rollback, Store,
-    WriteError,
+    Changes, Cursor, Import, NewKey, NewProject, Pending, Publish, Rollback, Store, WriteError,
 };
 
 pub use schema::OpenError;

@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 
 use crate::formats::content;
 use crate::model::{
-    ApiKey, Environment, EnvironmentId, Grant, KeyId, OriginName, Project, ProjectId, Prompt, PromptId, Reads,
-    Scope, Timestamp, Version, VersionId, Visibility,
+    ApiKey, Environment, EnvironmentId, Grant, KeyId, OriginName, Project, ProjectId, Prompt,
+    PromptId, Reads, Scope, Timestamp, Version, VersionId, Visibility,
 };
 
 /// Reads the columns of [`PROMPT`].

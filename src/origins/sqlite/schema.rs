@@ -191,12 +191,11 @@ const fn known() -> i64 {
 const APPLICATION_ID: i32 = 0x7065_6467;
 
 /// What makes schema version `n` of version `n - 1`, at place `n - 1`.
-const MIGRATIONS: &[&str] =
-    &[
-        include_str!("migrations/0001_first.sql"),
-        include_str!("migrations/0002_ledger.sql"),
-        include_str!("migrations/0003_origins.sql"),
-    ];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_ledger.sql"),
+    include_str!("migrations/0003_origins.sql"),
+];
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::model::{
-    ApiKey, EnvironmentId, KeyId, OriginName, Project, ProjectId, Prompt, PromptName, Reads, Timestamp,
+    ApiKey, EnvironmentId, KeyId, OriginName, Project, ProjectId, Prompt, PromptName, Reads,
+    Timestamp,
 };
 use crate::origins::error::WriteError;
 use crate::origins::sqlite::{read, row};

@@ -9,5 +9,6 @@ pub(crate) mod process;
 pub(crate) mod prompt;
 pub(crate) mod proxy;
 pub(crate) mod store;
+pub(crate) mod stored;
 pub(crate) mod vendor;
 pub(crate) mod watched;
