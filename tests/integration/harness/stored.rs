@@ -40,13 +40,15 @@ impl Shelf {
         Self { given, projects, origin: Arc::new(origin), kept }
     }
 
-    /// The tables under these names, seen from another process.
+    /// Takes tables away, or brings them back, as another process could. What names them is left as
+    /// it is.
     fn rename(&self, from: [&str; 2], to: [&str; 2]) {
         let other = Connection::open(self.kept.path()).expect("the file opens");
+        let mut sql = "PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON;".to_owned();
         for (from, to) in from.iter().zip(to) {
-            let renamed = other.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}"));
-            renamed.expect("the table is there");
+            sql += &format!("ALTER TABLE {from} RENAME TO {to};");
         }
+        other.execute_batch(&sql).expect("the tables are there");
     }
 }
 
