@@ -14,24 +14,23 @@
 //! # Changes
 //!
 //! There is no stream of changes. The list is polled for what was updated since the newest update
-//! seen, and as a whole now and then, which alone shows what was deleted ([`watch`]).
+//! seen, and as a whole now and then, which alone shows what was deleted (`watch`).
 
+mod question;
 mod shapes;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use http::HeaderValue;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::time::interval;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::formats::Misfit;
 use crate::model::{Credential, Edition, Listed, OriginName, PromptId, PromptName, Reads, Slug};
+use crate::origins::upstream::langfuse::question::{Wanted, basic};
 use crate::origins::upstream::langfuse::shapes::{Page, Row};
 use crate::origins::upstream::langfuse::watch::{Picture, Rows};
 use crate::origins::upstream::{Heard, Upstream};
@@ -79,6 +78,8 @@ pub struct Langfuse {
     config: Config,
     /// What was seen of the list. Held for a comparison, never while Langfuse is asked.
     picture: Mutex<Picture>,
+    /// The names of prompts that were asked for by id. Held for a look.
+    names: Mutex<HashMap<PromptId, String>>,
 }
 
 impl Langfuse {
@@ -86,7 +87,7 @@ impl Langfuse {
     /// the site, without `/api/public`.
     pub fn new(upstream: Upstream, config: Config) -> Self {
         let picture = Mutex::new(Picture::new(config.full_list_every));
-        Self { upstream, config, picture }
+        Self { upstream, config, picture, names: Mutex::default() }
     }
 
     /// The header for a question on a reader's behalf.
@@ -111,7 +112,7 @@ impl Langfuse {
             return Ok(Told::plainly(None));
         };
         let wanted = self.wanted(question.reader, &name);
-        let heard = self.upstream.get(&target(&name, wanted), &authorization, None).await?;
+        let heard = self.upstream.get(&wanted.target(&name), &authorization, None).await?;
         if is_absence(&heard) {
             return Ok(Told { status: Some(heard.status), ..Told::plainly(None) });
         }
@@ -142,10 +143,21 @@ impl Langfuse {
             PromptName::Id(id) => id,
             PromptName::Slug(slug) => return Ok(Some(slug.to_string())),
         };
+        if let Some(name) = self.names().get(id) {
+            return Ok(Some(name.clone()));
+        }
         let rows = self.rows(authorization, None).await?;
         // A name may have the shape of an id.
-        let is_meant = |name: &&String| self.id_of(name) == *id || **name == id.0.to_string();
-        Ok(rows.by_name.keys().find(is_meant).cloned())
+        let is_meant = |name: &str| self.id_of(name) == *id || *name == id.0.to_string();
+        let Some(name) = rows.by_name.into_keys().find(|name| is_meant(name)) else {
+            return Ok(None);
+        };
+        let mut names = self.names();
+        if names.len() == MAX_NAMES {
+            names.clear();
+        }
+        names.insert(*id, name.clone());
+        Ok(Some(name))
     }
 
     async fn list(
@@ -191,10 +203,10 @@ impl Langfuse {
         authorization: &HeaderValue,
         since: Option<Cursor>,
     ) -> Result<Rows, Error> {
-        let since = since.map(watch::from_updated_at).unwrap_or_default();
+        let from = since.map(watch::from);
         let mut rows = Rows::default();
         for number in 1..=MAX_PAGES {
-            let target = format!("{PROMPTS}?page={number}&limit={PAGE_ROWS}{since}");
+            let target = question::page(number, PAGE_ROWS, from);
             let heard = self.upstream.get(&target, authorization, None).await?;
             let page: Page = self.understood(heard.status, || shapes::page(&heard.body))?;
             rows.by_name.extend(page.rows);
@@ -242,6 +254,7 @@ impl Langfuse {
             return Ok(Changes { changes: Vec::new(), cursor });
         }
         let mut looks = interval(self.config.poll_interval.max(Duration::from_millis(1)));
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         looks.tick().await;
         loop {
             looks.tick().await;
@@ -261,14 +274,18 @@ impl Langfuse {
         own.into_iter().chain([PromptName::Id(self.id_of(name))]).map(Change::Named)
     }
 
-    fn picture(&self) -> std::sync::MutexGuard<'_, Picture> {
+    /// An id is made of the name, so it means the same name for ever and to every reader.
+    fn names(&self) -> MutexGuard<'_, HashMap<PromptId, String>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn picture(&self) -> MutexGuard<'_, Picture> {
         self.picture.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads one row of the list.
     async fn glance(&self, authorization: &HeaderValue) -> Result<(), Error> {
-        let target = format!("{PROMPTS}?page=1&limit=1");
-        let heard = self.upstream.get(&target, authorization, None).await?;
+        let heard = self.upstream.get(&question::page(1, 1, None), authorization, None).await?;
         self.understood(heard.status, || shapes::page(&heard.body)).map(drop)
     }
 }
@@ -323,34 +340,6 @@ impl Origin for Langfuse {
     }
 }
 
-/// Which version of a prompt is asked for.
-#[derive(Clone, Copy, Debug)]
-enum Wanted<'a> {
-    /// The one that carries the label.
-    Label(&'a str),
-    /// This one.
-    Version(u32),
-}
-
-impl Wanted<'_> {
-    fn number(self) -> Option<u32> {
-        match self {
-            Self::Label(_) => None,
-            Self::Version(number) => Some(number),
-        }
-    }
-}
-
-fn target(name: &str, wanted: Wanted<'_>) -> String {
-    let name = utf8_percent_encode(name, ESCAPED);
-    match wanted {
-        Wanted::Label(label) => {
-            format!("{PROMPTS}/{name}?label={}", utf8_percent_encode(label, ESCAPED))
-        }
-        Wanted::Version(version) => format!("{PROMPTS}/{name}?version={version}"),
-    }
-}
-
 /// Whether it is Langfuse that says there is no such prompt, and not something before it.
 fn is_absence(heard: &Heard) -> bool {
     heard.status == 404 && heard.body.get("message").is_some_and(serde_json::Value::is_string)
@@ -367,24 +356,11 @@ fn validator(edition: &Edition, wanted: Wanted<'_>) -> Validator {
     Validator(format!("{};{updated_at};{label};{}", version.number, version.commit).into())
 }
 
-/// HTTP Basic (RFC 7617) of `public:secret`.
-fn basic(key: &Credential) -> HeaderValue {
-    let encoded = BASE64_STANDARD.encode(key.expose());
-    #[expect(clippy::expect_used, reason = "Base64 is printable ASCII")]
-    let mut value =
-        HeaderValue::try_from(format!("Basic {encoded}")).expect("it is a header value");
-    value.set_sensitive(true);
-    value
-}
-
-/// Where prompts are, below the site's own URL.
-const PROMPTS: &str = "/api/public/v2/prompts";
-
 /// How many rows a page has; Langfuse gives no more.
 const PAGE_ROWS: usize = 100;
 
+/// How many names are remembered.
+const MAX_NAMES: usize = 10_000;
+
 /// How many pages are read: what a list says of its own length is not to be relied on.
 const MAX_PAGES: u64 = 100;
-
-/// What a segment of a path or a value in a query cannot hold as it is (RFC 3986 §2.3).
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

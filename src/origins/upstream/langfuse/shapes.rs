@@ -177,7 +177,8 @@ fn composed_of(body: &Object<'_>) -> Result<Vec<Slug>, Misfit> {
     let mut slugs = BTreeSet::new();
     for list in by_parent.fields.values() {
         // Parents are called by ids, which say nothing to a reader.
-        let list = list.as_array().ok_or_else(|| graph.must_be("dependencies", "lists"))?;
+        let list =
+            list.as_array().ok_or_else(|| graph.must_be("dependencies", "an object of lists"))?;
         for dependency in list {
             let dependency = Object::of(dependency, place.clone())?;
             let slug = Slug::foreign(dependency.text("name")?);

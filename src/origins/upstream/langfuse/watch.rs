@@ -63,7 +63,7 @@ impl Picture {
         // With nothing to compare with, what the cursor tells is all there is.
         let is_new = |name: &str, row: &Row| match &self.seen {
             Some(seen) => seen.get(name) != Some(&row.updated_at),
-            None => row.updated_at.as_millis() > cursor.0.saturating_sub(OVERLAP_MILLIS),
+            None => row.updated_at > from(cursor),
         };
         let changed = rows.by_name.iter().filter(|(name, row)| is_new(name, row));
         let mut names: Vec<_> = changed.map(|(name, _)| name.clone()).collect();
@@ -106,10 +106,9 @@ fn newest(rows: &Rows, cursor: Cursor) -> Cursor {
     updates.max().map_or(cursor, |newest| newest.max(cursor))
 }
 
-/// The parameter that leaves away what was last updated before the cursor, but for the overlap.
-pub(super) fn from_updated_at(cursor: Cursor) -> String {
-    let from = Timestamp::from_millis(cursor.0.saturating_sub(OVERLAP_MILLIS));
-    format!("&fromUpdatedAt={from}")
+/// From when on a look reads: shortly before the cursor.
+pub(super) fn from(cursor: Cursor) -> Timestamp {
+    Timestamp::from_millis(cursor.0.saturating_sub(OVERLAP_MILLIS))
 }
 
 /// Longer than a transaction takes.
