@@ -31,7 +31,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::formats::Misfit;
 use crate::model::{Credential, Edition, Listed, OriginName, PromptId, PromptName, Reads, Slug};
 use crate::origins::upstream::langfuse::question::{Wanted, basic};
-use crate::origins::upstream::langfuse::shapes::{Page, Row};
+use crate::origins::upstream::langfuse::shapes::Row;
 use crate::origins::upstream::langfuse::watch::{Picture, Rows};
 use crate::origins::upstream::{Heard, Upstream};
 use crate::origins::{
@@ -79,7 +79,7 @@ pub struct Langfuse {
     /// What was seen of the list. Held for a comparison, never while Langfuse is asked.
     picture: Mutex<Picture>,
     /// The names of prompts that were asked for by id. Held for a look.
-    names: Mutex<HashMap<PromptId, String>>,
+    names: Mutex<HashMap<PromptId, Slug>>,
 }
 
 impl Langfuse {
@@ -97,8 +97,8 @@ impl Langfuse {
     }
 
     /// Which version of a prompt a reader is served.
-    fn wanted(&self, reader: &Reader, name: &str) -> Wanted<'_> {
-        match (self.config.versions.get(name), reader.reads) {
+    fn wanted(&self, reader: &Reader, slug: &Slug) -> Wanted<'_> {
+        match (self.config.versions.get(slug.as_str()), reader.reads) {
             (Some(version), Reads::Draft | Reads::Published) => Wanted::Version(*version),
             (None, Reads::Draft) => Wanted::Label(&self.config.draft_label),
             (None, Reads::Published) => Wanted::Label(&self.config.live_label),
@@ -108,16 +108,16 @@ impl Langfuse {
     async fn ask(&self, question: Question<'_>) -> Result<Told<Text>, Error> {
         let authorization = self.authorization(question.reader)?;
         let named = self.named(question.prompt, &authorization).await?;
-        let Some(name) = named.filter(|name| !matches!(name.as_str(), "." | "..")) else {
+        let Some(slug) = named.filter(question::is_askable) else {
             return Ok(Told::plainly(None));
         };
-        let wanted = self.wanted(question.reader, &name);
-        let heard = self.upstream.get(&wanted.target(&name), &authorization, None).await?;
+        let wanted = self.wanted(question.reader, &slug);
+        let heard = self.upstream.get(&wanted.target(&slug), &authorization, None).await?;
         if is_absence(&heard) {
             return Ok(Told { status: Some(heard.status), ..Told::plainly(None) });
         }
         let edition = self.understood(heard.status, || {
-            shapes::edition(&heard.body, &name, wanted.number(), self.name())
+            shapes::edition(&heard.body, &slug, wanted.number(), self.name())
         })?;
         let validator = validator(&edition, wanted);
         Ok(Told {
@@ -138,20 +138,19 @@ impl Langfuse {
         &self,
         prompt: &PromptName,
         authorization: &HeaderValue,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<Slug>, Error> {
         let id = match prompt {
             PromptName::Id(id) => id,
-            PromptName::Slug(slug) => return Ok(Some(slug.to_string())),
+            PromptName::Slug(slug) => return Ok(Some(slug.clone())),
         };
         if let Some(name) = self.names().get(id) {
             return Ok(Some(name.clone()));
         }
-        let rows = self.rows(authorization, None).await?;
         // A name may have the shape of an id.
-        let is_meant = |name: &str| self.id_of(name) == *id || *name == id.0.to_string();
-        let Some(name) = rows.by_name.into_keys().find(|name| is_meant(name)) else {
-            return Ok(None);
-        };
+        let spelled = id.0.to_string();
+        let is_meant = |slug: &Slug| self.id_of(slug) == *id || slug.as_str() == spelled;
+        let rows = self.rows(authorization, None, |row| is_meant(&row.slug).then_some(())).await?;
+        let Some((name, ())) = rows.by_name.into_iter().next() else { return Ok(None) };
         let mut names = self.names();
         if names.len() == MAX_NAMES {
             names.clear();
@@ -165,9 +164,9 @@ impl Langfuse {
         reader: &Reader,
         known: Option<&Validator>,
     ) -> Result<Told<Vec<Listed>>, Error> {
-        let rows = self.rows(&self.authorization(reader)?, None).await?;
-        let listed: Vec<_> =
-            rows.by_name.iter().filter_map(|(name, row)| self.listed(reader, name, row)).collect();
+        let authorization = self.authorization(reader)?;
+        let rows = self.rows(&authorization, None, |row| self.listed(reader, row)).await?;
+        let listed: Vec<_> = rows.by_name.into_values().collect();
         let validator = shapes::validator_of(&listed);
         Ok(Told {
             found: match known == Some(&validator) {
@@ -181,35 +180,34 @@ impl Langfuse {
     }
 
     /// A line of the list; `None` if the reader is not served the prompt.
-    fn listed(&self, reader: &Reader, name: &str, row: &Row) -> Option<Listed> {
-        let current_version = match self.wanted(reader, name) {
+    fn listed(&self, reader: &Reader, row: &Row) -> Option<Listed> {
+        let slug = &row.slug;
+        let current_version = match self.wanted(reader, slug) {
             Wanted::Label(label) => {
                 row.labels.iter().any(|its| its == label).then(|| row.version_of(label))?
             }
             Wanted::Version(version) => row.versions.contains(&version).then_some(Some(version))?,
         };
-        Some(Listed {
-            id: self.id_of(name),
-            name: name.to_owned(),
-            // A name that nobody could ask for is not listed.
-            slug: Slug::foreign(name).ok()?,
-            current_version,
-        })
+        let (id, name) = (self.id_of(slug), slug.to_string());
+        Some(Listed { id, name, slug: slug.clone(), current_version })
     }
 
-    /// Every prompt that was updated at `since` or later, or every prompt.
-    async fn rows(
+    /// What `keep` makes of every prompt, or of those that were updated since a cursor. No row is
+    /// held any longer than that takes: what a list weighs is for Langfuse to say.
+    async fn rows<T>(
         &self,
         authorization: &HeaderValue,
         since: Option<Cursor>,
-    ) -> Result<Rows, Error> {
+        keep: impl Fn(&Row) -> Option<T>,
+    ) -> Result<Rows<T>, Error> {
         let from = since.map(watch::from);
-        let mut rows = Rows::default();
+        let mut rows = Rows { by_name: BTreeMap::new(), is_whole: false };
         for number in 1..=MAX_PAGES {
             let target = question::page(number, PAGE_ROWS, from);
             let heard = self.upstream.get(&target, authorization, None).await?;
-            let page: Page = self.understood(heard.status, || shapes::page(&heard.body))?;
-            rows.by_name.extend(page.rows);
+            let page = self.understood(heard.status, || shapes::page(&heard.body))?;
+            let kept = page.rows.into_iter().filter_map(|row| Some((keep(&row)?, row.slug)));
+            rows.by_name.extend(kept.map(|(kept, slug)| (slug, kept)));
             if number >= page.pages {
                 rows.is_whole = true;
                 break;
@@ -235,21 +233,22 @@ impl Langfuse {
         read().map_err(|misfit| malformed(misfit.into()))
     }
 
-    fn id_of(&self, name: &str) -> PromptId {
-        shapes::prompt_id(self.name(), name)
+    fn id_of(&self, slug: &Slug) -> PromptId {
+        shapes::prompt_id(self.name(), slug)
     }
 
     /// Waits for changes; for ever, if there is no key to look for them with.
     async fn follow(&self, cursor: Cursor) -> Result<Changes, Error> {
         let Some(key) = &self.config.key else {
-            return match cursor {
-                Cursor::START => Ok(Changes { changes: Vec::new(), cursor: Cursor(0) }),
-                Cursor(_) => std::future::pending().await,
-            };
+            if cursor != Cursor::START {
+                return std::future::pending().await;
+            }
+            self.probe().await?;
+            return Ok(Changes { changes: Vec::new(), cursor: Cursor(0) });
         };
         let authorization = basic(key);
         if cursor == Cursor::START {
-            let rows = self.rows(&authorization, None).await?;
+            let rows = self.rows(&authorization, None, |row| Some(row.updated_at)).await?;
             let cursor = self.picture().begin(rows);
             return Ok(Changes { changes: Vec::new(), cursor });
         }
@@ -259,23 +258,24 @@ impl Langfuse {
         loop {
             looks.tick().await;
             let since = self.picture().look(cursor);
-            let rows = self.rows(&authorization, since).await?;
+            let rows = self.rows(&authorization, since, |row| Some(row.updated_at)).await?;
             let (names, cursor) = self.picture().compare(rows, since, cursor);
             if !names.is_empty() {
-                let changes = names.iter().flat_map(|name| self.changed(name)).collect();
+                let changes = names.into_iter().flat_map(|slug| self.changed(slug)).collect();
                 return Ok(Changes { changes, cursor });
             }
         }
     }
 
     /// Both names that callers may have asked for a prompt by.
-    fn changed(&self, name: &str) -> impl Iterator<Item = Change> {
-        let own = PromptName::anywhere(name).ok();
-        own.into_iter().chain([PromptName::Id(self.id_of(name))]).map(Change::Named)
+    fn changed(&self, slug: Slug) -> [Change; 2] {
+        let id = self.id_of(&slug);
+        let own = PromptName::anywhere(slug.as_str()).unwrap_or(PromptName::Slug(slug));
+        [own, PromptName::Id(id)].map(Change::Named)
     }
 
     /// An id is made of the name, so it means the same name for ever and to every reader.
-    fn names(&self) -> MutexGuard<'_, HashMap<PromptId, String>> {
+    fn names(&self) -> MutexGuard<'_, HashMap<PromptId, Slug>> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::model::{Credential, Timestamp};
+use crate::model::{Credential, Slug, Timestamp};
 
 /// Which version of a prompt is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +26,8 @@ impl Wanted<'_> {
     }
 
     /// Where the version is. A folder's slash is part of the name, not of the path.
-    pub(super) fn target(self, name: &str) -> String {
-        let name = utf8_percent_encode(name, ESCAPED);
+    pub(super) fn target(self, slug: &Slug) -> String {
+        let name = utf8_percent_encode(slug.as_str(), ESCAPED);
         match self {
             Self::Label(label) => {
                 format!("{PROMPTS}/{name}?label={}", utf8_percent_encode(label, ESCAPED))
@@ -35,6 +35,12 @@ impl Wanted<'_> {
             Self::Version(version) => format!("{PROMPTS}/{name}?version={version}"),
         }
     }
+}
+
+/// Whether a URL can name a prompt of this name: dots between slashes are resolved on the way
+/// (RFC 3986 §5.2.4), escaped or not.
+pub(super) fn is_askable(slug: &Slug) -> bool {
+    !slug.as_str().split('/').any(|part| matches!(part, "." | ".."))
 }
 
 /// Where a page of the list is: of every prompt, or of those updated at `from` or later.
@@ -47,10 +53,7 @@ pub(super) fn page(number: u64, limit: usize, from: Option<Timestamp>) -> String
 pub(super) fn basic(key: &Credential) -> HeaderValue {
     let encoded = BASE64_STANDARD.encode(key.expose());
     #[expect(clippy::expect_used, reason = "Base64 is printable ASCII")]
-    let mut value =
-        HeaderValue::try_from(format!("Basic {encoded}")).expect("it is a header value");
-    value.set_sensitive(true);
-    value
+    HeaderValue::try_from(format!("Basic {encoded}")).expect("it is a header value")
 }
 
 /// Where prompts are, below the site's own URL.

@@ -12,7 +12,7 @@
 //!
 //! Langfuse declares no variables. Fields that are not named here are not read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Map;
 use serde_json::Value;
@@ -29,8 +29,9 @@ use crate::model::{
 use crate::origins::Validator;
 
 /// One line of Langfuse's list.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Row {
+    pub(super) slug: Slug,
     pub(super) versions: Vec<u32>,
     pub(super) labels: Vec<String>,
     pub(super) updated_at: Timestamp,
@@ -51,31 +52,28 @@ impl Row {
 /// A page of Langfuse's list.
 #[derive(Debug)]
 pub(super) struct Page {
-    /// By the prompt's name.
-    pub(super) rows: BTreeMap<String, Row>,
+    pub(super) rows: Vec<Row>,
     /// How many pages there are.
     pub(super) pages: u64,
 }
 
-/// Reads a page of the list.
+/// Reads a page of the list. A prompt with a name that nobody could ask for is left out.
 pub(super) fn page(body: &Value) -> Result<Page, Misfit> {
     let body = Object::of(body, String::new())?;
     let items = body.list("data")?;
     if items.len() > MAX_ROWS {
         return Err(body.must_be("data", "a list of at most 100 rows, as was asked for"));
     }
-    let mut rows = BTreeMap::new();
+    let mut rows = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         let row = Object::of(item, format!("data[{index}]"))?;
-        let name = row.text("name")?.to_owned();
-        rows.insert(
-            name,
-            Row {
-                versions: row.numbers("versions")?,
-                labels: row.texts("labels")?,
-                updated_at: row.moment("lastUpdatedAt")?,
-            },
-        );
+        let Ok(slug) = Slug::foreign(row.text("name")?) else { continue };
+        rows.push(Row {
+            slug,
+            versions: row.numbers("versions")?,
+            labels: row.texts("labels")?,
+            updated_at: row.moment("lastUpdatedAt")?,
+        });
     }
     let meta = Object::of(body.required("meta")?, "meta".to_owned())?;
     let pages = meta.required("totalPages")?.as_u64();
@@ -86,34 +84,27 @@ pub(super) fn page(body: &Value) -> Result<Page, Misfit> {
 /// Reads a version that was asked for by the prompt's name and, where it is pinned, its number.
 pub(super) fn edition(
     body: &Value,
-    asked: &str,
+    asked: &Slug,
     pinned: Option<u32>,
     origin: &OriginName,
 ) -> Result<Edition, Misfit> {
     let body = Object::of(body, String::new())?;
-    let name = body.text("name")?;
-    if name != asked {
+    if body.text("name")? != asked.as_str() {
         return Err(body.must_be("name", "the name that was asked for"));
     }
     let number = number(body.required("version")?)
         .filter(|number| pinned.is_none_or(|pinned| pinned == *number))
         .ok_or_else(|| body.must_be("version", "a version's number, and the one asked for"))?;
-    let slug =
-        Slug::foreign(name).map_err(|invalid| body.misfit("name", Problem::Name(invalid)))?;
+    let config = body.fields.get("config").and_then(Value::as_object);
     let content = Content {
         layout: layout(&body)?,
-        model_config: body
-            .fields
-            .get("config")
-            .and_then(Value::as_object)
-            .cloned()
-            .unwrap_or_default(),
+        model_config: config.cloned().unwrap_or_default(),
         ..Content::default()
     };
 
     Ok(Edition {
         project: kept_or_made("project", body.text("projectId")?),
-        prompt: prompt(&body, slug, prompt_id(origin, name))?,
+        prompt: prompt(&body, asked, prompt_id(origin, asked))?,
         version: Version {
             id: VersionId(kept_or_made("version", body.text("id")?)),
             number,
@@ -126,7 +117,7 @@ pub(super) fn edition(
     })
 }
 
-fn prompt(body: &Object<'_>, slug: Slug, id: PromptId) -> Result<Prompt, Misfit> {
+fn prompt(body: &Object<'_>, slug: &Slug, id: PromptId) -> Result<Prompt, Misfit> {
     let mut tags = body.texts("tags")?;
     tags.extend(body.texts("labels")?);
     Ok(Prompt {
@@ -134,7 +125,7 @@ fn prompt(body: &Object<'_>, slug: Slug, id: PromptId) -> Result<Prompt, Misfit>
         // Langfuse gives no integers to prompts.
         number: 0,
         name: slug.to_string(),
-        slug,
+        slug: slug.clone(),
         description: String::new(),
         category: String::new(),
         visibility: Visibility::Private,
@@ -190,8 +181,8 @@ fn composed_of(body: &Object<'_>) -> Result<Vec<Slug>, Misfit> {
 }
 
 /// The id of a prompt: made of its name and the origin's, since that is all that a list tells.
-pub(super) fn prompt_id(origin: &OriginName, name: &str) -> PromptId {
-    PromptId(made_of(["prompt", origin.as_str(), name]))
+pub(super) fn prompt_id(origin: &OriginName, slug: &Slug) -> PromptId {
+    PromptId(made_of(["prompt", origin.as_str(), slug.as_str()]))
 }
 
 /// Changes with the list that is delivered.

@@ -8,24 +8,26 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use crate::model::Timestamp;
+use crate::model::{Slug, Timestamp};
 use crate::origins::Cursor;
-use crate::origins::upstream::langfuse::shapes::Row;
 
-/// Rows of the list.
-#[derive(Debug, Default)]
-pub(super) struct Rows {
+/// What is kept of the rows of a list.
+#[derive(Debug)]
+pub(super) struct Rows<T> {
     /// By the prompt's name.
-    pub(super) by_name: BTreeMap<String, Row>,
+    pub(super) by_name: BTreeMap<Slug, T>,
     /// Whether there are no more than these.
     pub(super) is_whole: bool,
 }
 
+/// When each prompt was updated.
+pub(super) type Updates = Rows<Timestamp>;
+
 /// What was seen of the list before.
 #[derive(Debug)]
 pub(super) struct Picture {
-    /// When each prompt was updated, by name; `None` before the whole list was read.
-    seen: Option<BTreeMap<String, Timestamp>>,
+    /// When each prompt was updated; `None` before the whole list was read.
+    seen: Option<BTreeMap<Slug, Timestamp>>,
     full_list_every: NonZeroU32,
     /// How many looks there are before the next through the whole list.
     before_full_list: u32,
@@ -38,7 +40,7 @@ impl Picture {
     }
 
     /// Takes in the whole list, and says where the changes are now.
-    pub(super) fn begin(&mut self, rows: Rows) -> Cursor {
+    pub(super) fn begin(&mut self, rows: Updates) -> Cursor {
         let newest = newest(&rows, Cursor(0));
         self.replace(rows);
         newest
@@ -55,17 +57,17 @@ impl Picture {
     /// changed, and where to go on from.
     pub(super) fn compare(
         &mut self,
-        rows: Rows,
+        rows: Updates,
         since: Option<Cursor>,
         cursor: Cursor,
-    ) -> (Vec<String>, Cursor) {
+    ) -> (Vec<Slug>, Cursor) {
         let newest = newest(&rows, cursor);
         // With nothing to compare with, what the cursor tells is all there is.
-        let is_new = |name: &str, row: &Row| match &self.seen {
-            Some(seen) => seen.get(name) != Some(&row.updated_at),
-            None => row.updated_at > from(cursor),
+        let is_new = |name: &Slug, updated_at: Timestamp| match &self.seen {
+            Some(seen) => seen.get(name) != Some(&updated_at),
+            None => updated_at > from(cursor),
         };
-        let changed = rows.by_name.iter().filter(|(name, row)| is_new(name, row));
+        let changed = rows.by_name.iter().filter(|(name, at)| is_new(name, **at));
         let mut names: Vec<_> = changed.map(|(name, _)| name.clone()).collect();
 
         match since {
@@ -81,14 +83,14 @@ impl Picture {
         (names, newest)
     }
 
-    fn replace(&mut self, rows: Rows) {
-        self.seen = Some(updates(rows).collect());
+    fn replace(&mut self, rows: Updates) {
+        self.seen = Some(rows.by_name);
         self.before_full_list = self.full_list_every.get() - 1;
     }
 
-    fn add(&mut self, rows: Rows) {
+    fn add(&mut self, rows: Updates) {
         if let Some(seen) = &mut self.seen {
-            seen.extend(updates(rows));
+            seen.extend(rows.by_name);
             if seen.len() > MAX_SEEN {
                 self.seen = None;
             }
@@ -96,13 +98,9 @@ impl Picture {
     }
 }
 
-fn updates(rows: Rows) -> impl Iterator<Item = (String, Timestamp)> {
-    rows.by_name.into_iter().map(|(name, row)| (name, row.updated_at))
-}
-
 /// The moment of the newest update, but none before `cursor`.
-fn newest(rows: &Rows, cursor: Cursor) -> Cursor {
-    let updates = rows.by_name.values().map(|row| Cursor(row.updated_at.as_millis()));
+fn newest(rows: &Updates, cursor: Cursor) -> Cursor {
+    let updates = rows.by_name.values().map(|at| Cursor(at.as_millis()));
     updates.max().map_or(cursor, |newest| newest.max(cursor))
 }
 
@@ -124,10 +122,16 @@ mod tests {
 
     const NOW: i64 = 1_772_366_400_000;
 
+    fn names(told: (Vec<Slug>, Cursor)) -> Vec<String> {
+        told.0.iter().map(ToString::to_string).collect()
+    }
+
     /// Rows that were updated so many milliseconds after `NOW`.
-    fn rows(updates: &[(&str, i64)]) -> Rows {
-        let row = |at| Row { updated_at: Timestamp::from_millis(NOW + at), ..Row::default() };
-        let by_name = updates.iter().map(|(name, at)| ((*name).to_owned(), row(*at)));
+    fn rows(updates: &[(&str, i64)]) -> Updates {
+        let row = |(name, at): &(&str, i64)| {
+            (Slug::foreign(name).unwrap(), Timestamp::from_millis(NOW + at))
+        };
+        let by_name = updates.iter().map(row);
         Rows { by_name: by_name.collect(), is_whole: true }
     }
 
@@ -149,7 +153,7 @@ mod tests {
     #[test]
     fn a_row_is_told_once_for_each_update() {
         let (mut picture, cursor) = picture(&[("a", 0), ("b", 0)]);
-        let mut look = |updates| picture.compare(rows(updates), Some(cursor), cursor).0;
+        let mut look = |updates| names(picture.compare(rows(updates), Some(cursor), cursor));
 
         assert_eq!(look(&[("a", 0), ("b", 0)]), [""; 0]);
         assert_eq!(look(&[("a", 0), ("b", 1)]), ["b"]);
@@ -161,9 +165,10 @@ mod tests {
     fn an_update_from_before_the_cursor_is_told_when_it_shows_up() {
         let (mut picture, cursor) = picture(&[("a", 100)]);
 
-        let (names, cursor) = picture.compare(rows(&[("a", 100), ("b", 50)]), Some(cursor), cursor);
+        let told = picture.compare(rows(&[("a", 100), ("b", 50)]), Some(cursor), cursor);
 
-        assert_eq!((names, cursor), (vec!["b".to_owned()], Cursor(NOW + 100)));
+        assert_eq!(told.1, Cursor(NOW + 100));
+        assert_eq!(names(told), ["b"]);
     }
 
     #[test]
@@ -172,11 +177,11 @@ mod tests {
 
         let since = picture.look(cursor);
         assert_eq!(since, Some(cursor));
-        assert_eq!(picture.compare(rows(&[("a", 0)]), since, cursor).0, [""; 0]);
+        assert_eq!(names(picture.compare(rows(&[("a", 0)]), since, cursor)), [""; 0]);
 
         let since = picture.look(cursor);
         assert_eq!(since, None);
-        assert_eq!(picture.compare(rows(&[("a", 0)]), since, cursor).0, ["b"]);
+        assert_eq!(names(picture.compare(rows(&[("a", 0)]), since, cursor)), ["b"]);
         assert_eq!(picture.look(cursor), Some(cursor));
     }
 
@@ -185,7 +190,7 @@ mod tests {
         let (mut picture, cursor) = picture(&[("a", 0), ("b", 0)]);
         let cut = Rows { is_whole: false, ..rows(&[("a", 0)]) };
 
-        assert_eq!(picture.compare(cut, None, cursor).0, [""; 0]);
+        assert_eq!(names(picture.compare(cut, None, cursor)), [""; 0]);
     }
 
     #[test]
@@ -195,7 +200,7 @@ mod tests {
 
         assert_eq!(picture.look(cursor), None);
         let whole = rows(&[("late", -4_999), ("new", 1), ("old", -5_000)]);
-        assert_eq!(picture.compare(whole, None, cursor).0, ["late", "new"]);
+        assert_eq!(names(picture.compare(whole, None, cursor)), ["late", "new"]);
     }
 
     #[test]
