@@ -10,10 +10,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use crate::authoring::{Authoring, files};
+use crate::authoring::Authoring;
 use crate::cli::Failure;
 use crate::cli::output;
-use crate::formats::bundle;
+use crate::formats::{bundle, files};
 use crate::model::{Imported, Project, Slug};
 
 #[derive(Args, Debug)]

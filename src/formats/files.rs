@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::formats::{bundle, markdown};
+use crate::formats::bundle;
+use crate::formats::markdown;
 use crate::model::Portable;
 
 /// Why a file gave no prompts. Messages stand behind the file's name.
