@@ -156,7 +156,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
         // A link to a folder could lead around in circles.
         if path.is_dir() && !path.is_symlink() {
             walk(&path, found)?;
-        } else if path.is_file() && files::is_prompt(&path) {
+        } else if path.is_file() && files::Kind::of(&path).is_some() {
             found.push(path);
         }
     }
