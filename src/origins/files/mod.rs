@@ -184,7 +184,8 @@ impl Origin for FilesOrigin {
             Ok(told(question.known, validator, || {
                 let (prompt, version) = (prompt.clone(), version.clone());
                 let defaults = serde_json::Map::new();
-                Text::Edition(Box::new(Edition { project, prompt, version, defaults }))
+                let composed_of = Vec::new();
+                Text::Edition(Box::new(Edition { project, prompt, version, defaults, composed_of }))
             }))
         })
     }
