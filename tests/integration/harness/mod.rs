@@ -7,6 +7,7 @@ pub(crate) mod edge;
 pub(crate) mod exchange;
 pub(crate) mod langfuse;
 pub(crate) mod files;
+pub(crate) mod far;
 pub(crate) mod process;
 pub(crate) mod prompt;
 pub(crate) mod proxy;

@@ -203,3 +203,4 @@ keeps_an_origins_contract!(
 );
 keeps_an_origins_contract!(files_markdown, crate::harness::files::markdown().await, ids tells);
 keeps_an_origins_contract!(files_bundles, crate::harness::files::bundles().await, drafts ids tells);
+keeps_an_origins_contract!(edge, crate::harness::far::Far::start().await, drafts ids keys);
