@@ -10,6 +10,7 @@ pub(crate) mod files;
 pub(crate) mod far;
 pub(crate) mod process;
 pub(crate) mod prompt;
+pub(crate) mod promptot;
 pub(crate) mod proxy;
 pub(crate) mod store;
 pub(crate) mod stored;
