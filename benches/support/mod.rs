@@ -61,7 +61,7 @@ impl Edge {
         let store: Arc<dyn Store> = sqlite.clone();
         let (change, token) = runtime.block_on(fill(&store, plan));
         tokens::warm();
-        let opened = Opened { store, ledger: sqlite };
+        let opened = Opened { store, ledger: sqlite, origins: Vec::new() };
 
         let assembly = Assembly::new(config, opened, Arc::new(SystemClock::default()));
         Self { router: assembly.router.clone(), runtime, assembly, change, token, _folder: folder }

@@ -9,8 +9,8 @@
 //! tenant by itself: what it is served, no other key is.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use foldhash::quality::RandomState;
@@ -145,7 +145,16 @@ impl Caller {
         };
         let (last_used, written) = (moment(|r| &r.last_used), moment(|r| &r.written));
         let reader = Arc::new(reader_of(&grant, holder));
-        Self(Arc::new(Record { grant, reader, verdict, stamp, limits, key_rate, last_used, written }))
+        Self(Arc::new(Record {
+            grant,
+            reader,
+            verdict,
+            stamp,
+            limits,
+            key_rate,
+            last_used,
+            written,
+        }))
     }
 }
 

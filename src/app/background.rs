@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::app::Assembly;
+use crate::app::assembly::Assembly;
 use crate::app::memory::Memory;
 use crate::origins::{self, Change, Changes, Cursor, Origin};
 use crate::telemetry::trace::Chain;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::app::Assembly;
+use crate::app::assembly::Assembly;
 use crate::config::Snapshot;
 use crate::model::{Project, Tenant};
 use crate::origins::{self, Reader};
@@ -17,21 +17,21 @@ use crate::telemetry::trace::Chain;
 
 /// The file that memory is kept in.
 #[derive(Clone)]
-pub struct Memory {
+pub(crate) struct Memory {
     path: Arc<PathBuf>,
     key: Option<Arc<Key>>,
 }
 
 impl Memory {
     /// The configured file; `None` if memory is not kept.
-    pub fn of(config: &Snapshot) -> Option<Self> {
+    pub(crate) fn of(config: &Snapshot) -> Option<Self> {
         let path = Arc::new(config.path.clone()?);
         let key = config.key.as_ref().map(|key| Arc::new(Key::new(key.expose())));
         Some(Self { path, key })
     }
 
     /// Writes down what is in memory. A failure is logged: the file before it is still good.
-    pub async fn write(&self, assembly: &Assembly) {
+    pub(crate) async fn write(&self, assembly: &Assembly) {
         let image = assembly.image();
         let saved_at = image.saved_at;
         let Self { path, key } = self.clone();
@@ -52,14 +52,15 @@ impl Memory {
     }
 
     /// Reads what was in memory. A file that cannot be used is a warning and a cold start.
-    pub async fn read(&self) -> Option<Image> {
+    pub(crate) async fn read(&self) -> Option<Image> {
         let Self { path, key } = self.clone();
         let (from, read) = (
             Arc::clone(&path),
             tokio::task::spawn_blocking(move || file::read(&path, key.as_deref())),
         );
         let path = from.display();
-        match read.await.unwrap_or_else(|error| Err(Unusable::Unreadable(io::Error::other(error)))) {
+        match read.await.unwrap_or_else(|error| Err(Unusable::Unreadable(io::Error::other(error))))
+        {
             Ok(bytes) => match image::decode(&bytes) {
                 Ok(image) => Some(image),
                 Err(error) => {

@@ -61,7 +61,8 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
     } else {
         None
     };
-    let opened = app::open(&config.store).map_err(Failure::of)?;
+    let mut opened = app::open(&config.store).map_err(Failure::of)?;
+    opened.origins = app::open_origins(&config).map_err(Failure::of)?;
     let workers = std::thread::available_parallelism()?.get();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -274,7 +274,11 @@ async fn a_hook_is_received_on_both_sockets() {
     let server = server::Config { listen: any, hooks: true, ..server::Config::default() };
     let config = Config { admin: Admin { listen: any }, ..configured(server) };
     let kept = store::sqlite();
-    let opened = Opened { store: Arc::clone(&kept.store), ledger: Arc::clone(&kept.ledger) };
+    let opened = Opened {
+        store: Arc::clone(&kept.store),
+        ledger: Arc::clone(&kept.ledger),
+        origins: Vec::new(),
+    };
     let clock = Arc::new(ManualClock::at(at(0)));
     let edge = app::Edge::start(&config, opened, clock).await.expect("two ports are free");
     let mut operators = Client::to(edge.admin_address()).await;

@@ -29,9 +29,9 @@ async fn another_edges_store_is_read_by_the_names_of_things() {
 
     let origins = app::open_origins(&sqlite(&folder)).expect("the file is there");
 
-    assert_eq!(origins[0].name().as_str(), "other");
+    assert_eq!(origins[0].origin.name().as_str(), "other");
     let question = Question { reader: &reader, prompt: &prompt, compile: None, known: None };
-    let told = origins[0].prompt(question).await.expect("it answers");
+    let told = origins[0].origin.prompt(question).await.expect("it answers");
     let Found::Present(Text::Edition(edition)) = told.found else { panic!("{told:?}") };
     assert_eq!(edition.prompt.slug.as_str(), "greeting");
 }

@@ -78,7 +78,8 @@ impl Given {
         let reader = reader(environment, reads);
         let served = set.prompts().filter_map(|kept| {
             let version = kept.version_for(&reader)?;
-            let text: String = version.content.blocks.iter().map(|b| b.content.as_str()).collect();
+            let text: String =
+                version.content.blocks().iter().map(|b| b.content.as_str()).collect();
             Some(format!("{}: {}", kept.prompt.slug, text.trim()))
         });
         served.collect()

@@ -64,7 +64,7 @@ impl Edge {
         let unlimited = authoring.create_project("acme", "enterprise").await;
         let project = unlimited.expect("the name is free");
         let ledger = Arc::new(Account::over(Arc::clone(&kept.ledger)));
-        let opened = Opened { store: store.clone(), ledger: ledger.clone() };
+        let opened = Opened { store: store.clone(), ledger: ledger.clone(), origins: Vec::new() };
         let assembly = Assembly::new(config, opened, clock.clone());
         let mut edge = Self {
             store,
@@ -175,7 +175,7 @@ impl Edge {
     /// Another edge on the same store: one more process, or the same after it was killed.
     pub(crate) fn beside(&self, config: &Config) -> Assembly {
         let again = self.kept.opened_again();
-        let opened = Opened { store: Arc::clone(&again) as _, ledger: again };
+        let opened = Opened { store: Arc::clone(&again) as _, ledger: again, origins: Vec::new() };
         Assembly::new(config, opened, self.clock.clone())
     }
 

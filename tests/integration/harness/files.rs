@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prompt_edge::formats::bundle;
-use prompt_edge::model::{OriginName, Portable, PortableVersion, Reads};
+use prompt_edge::model::{Layout, OriginName, Portable, PortableVersion, Reads};
 use prompt_edge::origins::files::{Config, FilesOrigin};
 use prompt_edge::origins::{Cursor, Origin, Reader};
 use tempfile::TempDir;
@@ -141,7 +141,9 @@ impl Form for Bundle {
         self.rewrite(folder, |prompts| {
             let prompt = prompts.entry(slug.to_owned()).or_insert_with(|| prompt(slug, &[]));
             let mut content = content(text);
-            content.blocks.iter_mut().for_each(|block| block.title.clear());
+            if let Layout::Sections(blocks) = &mut content.layout {
+                blocks.iter_mut().for_each(|block| block.title.clear());
+            }
             prompt.versions.push(PortableVersion { id: None, content, created_at: None });
             if is_published {
                 let newest = u32::try_from(prompt.versions.len()).expect("they are few");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use prompt_edge::model::{OriginName, Portable, PortableVersion, Reads};
+use prompt_edge::model::{Layout, OriginName, Portable, PortableVersion, Reads};
 use prompt_edge::origins::stored::Projects;
 use prompt_edge::origins::{Origin, Reader, Stored};
 use rusqlite::Connection;
@@ -92,7 +92,9 @@ impl Place for Shelf {
 impl Drafts for Shelf {
     async fn draft(&self, slug: &str, text: &str) {
         let mut content = content(text);
-        content.blocks.iter_mut().for_each(|block| block.title.clear());
+        if let Layout::Sections(blocks) = &mut content.layout {
+            blocks.iter_mut().for_each(|block| block.title.clear());
+        }
         let version = PortableVersion { id: None, content, created_at: None };
         self.given.import(Portable { versions: vec![version], ..prompt(slug, &[]) }).await;
     }

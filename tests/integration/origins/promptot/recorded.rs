@@ -247,6 +247,7 @@ fn every_recorded_exchange_is_one_of_a_test() {
 /// The edition of a prompt that was asked for by this name.
 fn edition(name: &str, project: &str, title: &str, number: u32, content: Content) -> Edition {
     Edition {
+        composed_of: Vec::new(),
         project: project.parse().expect("it is a UUID"),
         prompt: Prompt {
             id: id_of(ID),

@@ -1,23 +1,52 @@
-//! Builds the origins that are configured.
+//! Builds the store and the origins that are configured: nobody else names an adapter.
 
 use std::error::Error;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::open;
 use crate::config::{self, Config, Keys, Kind, Remote, StoreUrl};
 use crate::delivery::freshness::Freshness;
+use crate::ledger::Ledger;
 use crate::model::{Credential, OriginName};
 use crate::origins::files::{self, FilesOrigin};
 use crate::origins::guard;
+use crate::origins::sqlite::{self, OpenError, SqliteStore};
 use crate::origins::stored::{Projects, Stored};
+use crate::origins::upstream::Upstream;
 use crate::origins::upstream::edge::{self, Edge};
 use crate::origins::upstream::langfuse::{self, Langfuse};
 use crate::origins::upstream::promptot::{self, PromptOt};
-use crate::origins::upstream::Upstream;
-use crate::origins::Origin;
+use crate::origins::{Origin, Store};
 use crate::wire::client;
+
+/// The ports that the configured store is behind.
+pub struct Opened {
+    /// Where prompts live.
+    pub store: Arc<dyn Store>,
+    /// Where months are counted.
+    pub ledger: Arc<dyn Ledger>,
+    /// The origins beside the store.
+    pub origins: Vec<OpenedOrigin>,
+}
+
+/// Opens the configured store, and no origin beside it: that is [`open_origins`].
+///
+/// # Errors
+///
+/// If it cannot be used; the message says why.
+pub fn open(config: &config::Store) -> Result<Opened, OpenError> {
+    let StoreUrl::Sqlite(path) = &config.url;
+    let opened = SqliteStore::open(sqlite::Config {
+        path: path.clone(),
+        readers: config.readers,
+        busy_timeout: config.busy_timeout,
+        timeout: config.timeout,
+        watch_interval: config.watch_interval,
+    })?;
+    let opened = Arc::new(opened);
+    Ok(Opened { store: Arc::clone(&opened) as _, ledger: opened, origins: Vec::new() })
+}
 
 /// An origin that can be asked, and how.
 pub struct OpenedOrigin {
@@ -56,9 +85,7 @@ pub fn open_origins(config: &Config) -> Result<Vec<OpenedOrigin>, OpenOriginErro
 fn open_origin(entry: &config::Origin, store: &config::Store) -> Result<Arc<dyn Origin>, Fault> {
     let name = entry.name.clone();
     Ok(match &entry.kind {
-        Kind::Files { path } => {
-            Arc::new(FilesOrigin::open(files::Config::at(name, path.clone()))?)
-        }
+        Kind::Files { path } => Arc::new(FilesOrigin::open(files::Config::at(name, path.clone()))?),
         Kind::Langfuse { remote, labels, poll_interval, pins } => {
             let config = langfuse::Config {
                 key: keys(remote).0,
