@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::cli::Failure;
 use crate::cli::settings::Settings;
 use crate::config::Flag;
-use crate::wire::client;
+use crate::wire::probe;
 
 /// Which server is asked.
 #[derive(Args, Debug)]
@@ -41,7 +41,7 @@ impl Server {
         let to = self.address(settings)?;
         let body = body.map(Value::to_string);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let asked = runtime.block_on(client::ask(to, (method, target), body, DEADLINE));
+        let asked = runtime.block_on(probe::ask(to, (method, target), body, DEADLINE));
         let (status, body) =
             asked.map_err(|error| Failure::of(format!("http://{to} did not answer: {error}")))?;
         let answer: Option<Value> = serde_json::from_slice(&body).ok();

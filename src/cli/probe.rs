@@ -6,12 +6,12 @@ use crate::cli::Failure;
 use crate::cli::operator::Server;
 use crate::cli::output;
 use crate::cli::settings::Settings;
-use crate::wire::client;
+use crate::wire::probe;
 
 pub(super) fn run(settings: &Settings, server: &Server, path: &'static str) -> Result<(), Failure> {
     let to = server.address(settings)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    match runtime.block_on(client::status(to, path, DEADLINE)) {
+    match runtime.block_on(probe::status(to, path, DEADLINE)) {
         Ok(status) if status.is_success() => output::line("ok"),
         Ok(status) => Err(Failure::of(format!("http://{to}{path} answered {}", status.as_u16()))),
         Err(error) => Err(Failure::of(format!("http://{to}{path} did not answer: {error}"))),

@@ -66,6 +66,17 @@ pub struct Allowance {
     pub rescue: Option<Duration>,
 }
 
+/// What a request's `Cache-Control` demands of caches (RFC 9111 §5.2.1), as far as this one goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// The origin is to be asked.
+    pub no_cache: bool,
+    /// The origin is not to be asked.
+    pub only_if_cached: bool,
+    /// How much older than fresh an answer may be; `Duration::MAX` is any age.
+    pub max_stale: Option<Duration>,
+}
+
 /// Where an answer came from. The same words are the metric's labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

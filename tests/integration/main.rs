@@ -9,6 +9,7 @@
 mod access;
 mod architecture;
 mod cli;
+mod client;
 mod contract;
 mod crash;
 mod delivery;
@@ -24,3 +25,5 @@ mod operators;
 mod serve;
 mod sockets;
 mod sqlite;
+mod upstream;
+mod vendor;

@@ -1,11 +1,14 @@
 //! What tests stand on: real parts in temporary places.
 
 pub(crate) mod account;
+pub(crate) mod authority;
 pub(crate) mod client;
 pub(crate) mod edge;
 pub(crate) mod exchange;
 pub(crate) mod process;
 pub(crate) mod prompt;
+pub(crate) mod proxy;
 pub(crate) mod store;
 pub(crate) mod stored;
+pub(crate) mod vendor;
 pub(crate) mod watched;
