@@ -56,7 +56,7 @@ use std::ffi::OsString;
 
 pub use document::File;
 pub use names::variable;
-pub use origins::{ClientCertificate, Keys, Kind, Labels, Origin, Remote};
+pub use origins::{Keys, Kind, Labels, Origin, Remote};
 pub use problem::{Found, Place, Problem, Problems};
 use reader::Reader;
 pub use reader::{Flag, Key, Sources};

@@ -26,7 +26,8 @@ pub(crate) fn all(reader: &mut Reader<'_>, deadline: Duration, is_offline: bool)
             let remote = origin.remote();
             let guard = guard::Config {
                 // An answer that is on its way is worth waiting for, if only for the next ask.
-                deadline: remote.map_or(deadline, |remote| deadline.max(remote.total_timeout)),
+                deadline: remote
+                    .map_or(deadline, |remote| deadline.max(remote.client.total_timeout)),
                 is_offline: is_offline && remote.is_some(),
                 ..origin.guard
             };
