@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::compile::tokens;
 use crate::config;
 use crate::config::{Config, Kind, StoreUrl};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Sources};
 use crate::dialects::Services;
 use crate::hooks::Hooks;
 use crate::ledger::Ledger;
@@ -139,14 +139,17 @@ impl Assembly {
                 generations: Arc::clone(&generations),
                 clock: Arc::clone(&clock),
                 metrics: Arc::clone(&metrics),
+                foreign: None,
                 tasks: drain.tasks().clone(),
             },
         ));
+        let own = Stored::new(store.name().clone(), Arc::clone(&store), Projects::Own);
+        let sources = Sources::of_store(Arc::new(own));
         let delivery = Arc::new(Delivery::new(
             config.delivery,
             config.cache,
             Arc::clone(&generations),
-            Arc::new(Stored::new(store.name().clone(), Arc::clone(&store), Projects::Own)),
+            sources,
             Arc::clone(&clock),
             (Arc::clone(&metrics), drain.tasks()),
         ));

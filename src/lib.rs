@@ -12,7 +12,7 @@
 //! | layer      | modules                                                            |
 //! |------------|--------------------------------------------------------------------|
 //! | leaves     | [`model`] [`clock`] [`telemetry`] [`wire`] [`compile`] [`formats`] |
-//! | mechanisms | [`ledger`] [`origins`] [`cache`]                                   |
+//! | mechanisms | [`ledger`] [`origins`] [`cache`] [`snapshot`]                      |
 //! | verbs      | [`access`] [`delivery`] [`authoring`] [`hooks`]                    |
 //! | north side | [`dialects`] [`admin`] [`server`]                                  |
 //! | assembly   | [`config`] [`app`] [`cli`]                                         |
@@ -28,6 +28,7 @@
 //! * **hook** – an origin's own word that something changed.
 //! * **purge** – make caches forget. The cache *evicts* on its own; people *purge*.
 //! * **lease** – a part of a month's quota that an edge may spend from memory.
+//! * **snapshot** – what is in memory, kept in a file for the next start.
 //! * **drain** – finish what was started, accept nothing new.
 //!
 //! This library exists for the `prompt-edge` binary, its tests and its benches. It promises no
@@ -42,6 +43,7 @@ pub mod formats;
 pub mod ledger;
 pub mod origins;
 pub mod cache;
+pub mod snapshot;
 pub mod access;
 pub mod delivery;
 pub mod authoring;

@@ -4,6 +4,9 @@
 //! record as a mark (`cache::generation`), an expiry by the clock. A key that is unknown is
 //! remembered too, in a map of its own and of fixed size: guessing neither fills the memory nor
 //! pushes out the keys in use, and a repeated guess does not reach the store.
+//!
+//! A key that no store knows may be an origin's own ([`crate::access::foreign`]). Its caller is a
+//! tenant by itself: what it is served, no other key is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -13,13 +16,16 @@ use foldhash::quality::RandomState;
 use moka::sync::Cache as Map;
 use tokio_util::task::TaskTracker;
 
+use crate::access::credential::Token;
+use crate::access::foreign::{Foreign, Verdict};
 use crate::access::limits::{Book, Limits};
 use crate::access::rate::Limiter;
-use crate::cache::entry::Absence;
 use crate::cache::flight::Flights;
 use crate::cache::generation::{Generations, Mark, Stamp};
 use crate::clock::Stopwatch;
-use crate::model::{Grant, KeyDigest, KeyId, Plan, Refusal, Scope, Standing, Timestamp};
+use crate::model::{
+    Credential, Grant, KeyDigest, KeyId, Plan, Refusal, Scope, Standing, Tenant, Timestamp,
+};
 use crate::origins;
 use crate::origins::{Reader, Store};
 use crate::telemetry::Metrics;
@@ -34,6 +40,8 @@ pub struct Config {
     pub unknown_key_for: Duration,
     /// How often the moments of last use are written to the store.
     pub touch_interval: Duration,
+    /// How long an origin's word on a caller's own key is good for.
+    pub foreign_for: Duration,
 }
 
 impl Default for Config {
@@ -43,8 +51,19 @@ impl Default for Config {
             unknown_keys: 10_000,
             unknown_key_for: Duration::from_secs(5),
             touch_interval: Duration::from_secs(30),
+            // A key that was revoked at the platform stops within this time.
+            foreign_for: Duration::from_secs(5 * 60),
         }
     }
+}
+
+/// That a key was not known.
+#[derive(Clone, Copy, Debug)]
+struct Absence {
+    /// What it was found under.
+    stamp: Stamp,
+    /// From this moment on the store is asked again.
+    until: Timestamp,
 }
 
 /// Somebody with a key that is known. Cheap to clone.
@@ -55,6 +74,8 @@ pub struct Caller(Arc<Record>);
 struct Record {
     grant: Grant,
     reader: Arc<Reader>,
+    /// What the origin said, if it is the origin that knows the key.
+    verdict: Option<Verdict>,
     stamp: Stamp,
     limits: Arc<Limits>,
     /// Below the project's rate, if the plan has one for keys.
@@ -106,7 +127,7 @@ impl Caller {
 
     /// A record read under `stamp`, which goes on from the one `before` it.
     fn new(
-        grant: Grant,
+        Known { grant, holder, verdict }: Known,
         stamp: Stamp,
         before: Option<&Self>,
         (book, generations): (&Book, &Generations),
@@ -121,8 +142,8 @@ impl Caller {
             AtomicI64::new(kept.max(stored))
         };
         let (last_used, written) = (moment(|r| &r.last_used), moment(|r| &r.written));
-        let reader = Arc::new(reader_of(&grant));
-        Self(Arc::new(Record { grant, reader, stamp, limits, key_rate, last_used, written }))
+        let reader = Arc::new(reader_of(&grant, holder));
+        Self(Arc::new(Record { grant, reader, verdict, stamp, limits, key_rate, last_used, written }))
     }
 }
 
@@ -136,6 +157,9 @@ pub struct Keyring {
     unknown: Map<KeyDigest, Absence, RandomState>,
     flights: Flights<(KeyDigest, Stamp), Result<Option<Caller>, Refusal>>,
     unknown_key_for: Duration,
+    foreign: Option<Arc<Foreign>>,
+    /// The keys that their origin is being asked about again.
+    judgements: Flights<KeyDigest, ()>,
 }
 
 impl Keyring {
@@ -146,9 +170,12 @@ impl Keyring {
         generations: Arc<Generations>,
         metrics: Arc<Metrics>,
         book: Arc<Book>,
+        foreign: Option<Arc<Foreign>>,
         tasks: TaskTracker,
     ) -> Self {
         Self {
+            foreign,
+            judgements: Flights::new(tasks.clone()),
             store,
             generations,
             metrics,
@@ -163,6 +190,9 @@ impl Keyring {
     /// What memory knows of a key; `None` if the store has to be asked.
     pub fn recall(&self, digest: &KeyDigest, now: Timestamp) -> Option<Result<Caller, Refusal>> {
         if let Some(caller) = self.known.get(digest) {
+            if caller.0.verdict.is_some() && !self.recall_foreign(*digest, &caller, now) {
+                return None;
+            }
             return self.generations.hold(&caller.0.stamp).then_some(Ok(caller));
         }
         let absence = self.unknown.get(digest)?;
@@ -176,9 +206,11 @@ impl Keyring {
     /// # Errors
     ///
     /// `Unauthenticated` if it is unknown, and what the store's failures mean.
-    pub async fn fetch(&self, digest: KeyDigest, now: Timestamp) -> Result<Caller, Refusal> {
+    pub async fn fetch(&self, token: Token<'_>, now: Timestamp) -> Result<Caller, Refusal> {
+        let digest = token.digest();
         let stamp = self.generations.stamp([Mark::Key(&digest), Mark::AnySettings]);
-        let flight = self.flights.join((digest, stamp), || self.ask_store(digest, stamp));
+        let ask = || self.ask_store(digest, token.to_credential(), stamp, now);
+        let flight = self.flights.join((digest, stamp), ask);
         let (landed, _) = flight.await;
         landed.unwrap_or(Err(Refusal::Internal))?.ok_or_else(|| {
             let until = now.plus(self.unknown_key_for);
@@ -189,7 +221,9 @@ impl Keyring {
 
     /// The keys used since this was asked last, and when. For `Store::touch_keys`.
     pub fn take_used(&self) -> Vec<(KeyId, Timestamp)> {
-        let used = self.known.iter().filter_map(|(_, caller)| {
+        // A key that an origin knows is in no store.
+        let known = self.known.iter().filter(|(_, caller)| caller.0.verdict.is_none());
+        let used = known.filter_map(|(_, caller)| {
             let last_used = caller.0.last_used.load(Ordering::Relaxed);
             let written = caller.0.written.swap(last_used, Ordering::Relaxed);
             (last_used > written)
@@ -198,16 +232,45 @@ impl Keyring {
         used.collect()
     }
 
+    /// Whether a key that its origin knows can be served from memory. Has the origin asked again,
+    /// behind, when its word has become old.
+    fn recall_foreign(&self, digest: KeyDigest, caller: &Caller, now: Timestamp) -> bool {
+        let record = &caller.0;
+        let (Some(foreign), Some(verdict)) = (&self.foreign, &record.verdict) else { return false };
+        // After a restart the key is known by its digest alone, until it is presented.
+        let Some(credential) = record.reader.credential.clone() else { return false };
+        if verdict.is_due(now) {
+            let (foreign, caller) = (Arc::clone(foreign), caller.clone());
+            let (known, unknown) = (self.known.clone(), self.unknown.clone());
+            let until = now.plus(self.unknown_key_for);
+            self.judgements.launch(digest, || async move {
+                let mut others = known.iter().filter(|(other, _)| **other != digest);
+                let is_alone = !others.any(|(_, other)| other.0.verdict.is_some());
+                let Some(verdict) = &caller.0.verdict else { return };
+                if foreign.judge(verdict, &credential, is_alone, now).await {
+                    unknown.insert(digest, Absence { stamp: caller.0.stamp, until });
+                    known.invalidate(&digest);
+                    tracing::info!(origin = %foreign.name(), "a caller's key is over");
+                }
+            });
+        }
+        true
+    }
+
     fn ask_store(
         &self,
         digest: KeyDigest,
+        credential: Credential,
         stamp: Stamp,
+        now: Timestamp,
     ) -> impl Future<Output = Result<Option<Caller>, Refusal>> + use<> {
         let store = Arc::clone(&self.store);
         let metrics = Arc::clone(&self.metrics);
         let known = self.known.clone();
         let (book, generations) = (Arc::clone(&self.book), Arc::clone(&self.generations));
+        let foreign = self.foreign.clone();
         async move {
+            let before = known.get(&digest);
             let watch = Stopwatch::start();
             let found = store.grant(digest).await;
             metrics.origin_answered(
@@ -220,9 +283,33 @@ impl Keyring {
                 tracing::warn!(error = %Chain(&error), "key look-up failed");
                 Refusal::from(&error)
             })?;
-            Ok(grant.map(|grant| {
-                let before = known.get(&digest);
-                let caller = Caller::new(grant, stamp, before.as_ref(), (&book, &generations));
+            let found = match (grant, foreign) {
+                (Some(grant), _) => Some(Known { grant, holder: None, verdict: None }),
+                (None, None) => None,
+                (None, Some(foreign)) => {
+                    let of_before = before.as_ref().and_then(|caller| caller.0.verdict.as_ref());
+                    let introduced = match of_before {
+                        // It was admitted already: only its project may have changed.
+                        Some(verdict) => {
+                            let verdict = verdict.clone();
+                            let grant = foreign.grant(&*store, &credential).await;
+                            grant.map(|grant| grant.map(|grant| (grant, verdict)))
+                        }
+                        None => foreign.introduce(&*store, &credential, now).await,
+                    };
+                    let introduced = introduced.map_err(|error| {
+                        tracing::warn!(error = %Chain(&error), "a caller's key was not judged");
+                        Refusal::from(&error)
+                    })?;
+                    introduced.map(|(grant, verdict)| Known {
+                        grant,
+                        holder: Some((digest, credential)),
+                        verdict: Some(verdict),
+                    })
+                }
+            };
+            Ok(found.map(|found| {
+                let caller = Caller::new(found, stamp, before.as_ref(), (&book, &generations));
                 known.insert(digest, caller.clone());
                 caller
             }))
@@ -230,14 +317,23 @@ impl Keyring {
     }
 }
 
-fn reader_of(grant: &Grant) -> Reader {
+/// What is known of a key.
+struct Known {
+    grant: Grant,
+    /// The key itself, if it is the origin that knows it.
+    holder: Option<(KeyDigest, Credential)>,
+    verdict: Option<Verdict>,
+}
+
+fn reader_of(grant: &Grant, holder: Option<(KeyDigest, Credential)>) -> Reader {
+    let (holder, credential) = holder.unzip();
     Reader {
-        tenant: grant.tenant(),
+        tenant: Tenant { holder, ..grant.tenant() },
         project: grant.project.name.as_str().into(),
         environment: grant.environment.name.as_str().into(),
         reads: grant.environment.reads,
         origin: grant.project.origin.clone(),
-        credential: None,
+        credential,
     }
 }
 

@@ -31,6 +31,21 @@ pub struct Authoring {
     clock: Arc<dyn Clock>,
 }
 
+/// A key to issue.
+#[derive(Clone, Debug)]
+pub struct Issue<'a> {
+    /// The project's name.
+    pub project: &'a str,
+    /// The name of the environment it reads.
+    pub environment: &'a str,
+    /// A name for people; may be empty.
+    pub name: &'a str,
+    /// What it allows.
+    pub scopes: Vec<Scope>,
+    /// How long it is good for; for ever if `None`.
+    pub expires_in: Option<Duration>,
+}
+
 /// Why something was not done. Nothing of it was stored.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -172,12 +187,11 @@ impl Authoring {
         Ok(self.store.environments(project.id).await?)
     }
 
-    /// Issues a key that may read what an environment serves. The secret is shown once: the store
-    /// keeps its digest.
+    /// Issues a key that may read what an environment serves.
     ///
     /// # Errors
     ///
-    /// If the project or the environment does not exist.
+    /// As [`Authoring::issue`].
     pub async fn issue_key(
         &self,
         project: &str,
@@ -185,16 +199,26 @@ impl Authoring {
         name: &str,
         expires_in: Option<Duration>,
     ) -> Result<(Secret, ApiKey), Error> {
+        let scopes = Vec::from([Scope::Deliver]);
+        self.issue(Issue { project, environment, name, scopes, expires_in }).await
+    }
+
+    /// Issues a key. The secret is shown once: the store keeps its digest.
+    ///
+    /// # Errors
+    ///
+    /// If the project or the environment does not exist.
+    pub async fn issue(&self, issue: Issue<'_>) -> Result<(Secret, ApiKey), Error> {
         let at = self.clock.now();
-        let secret = Secret::new(environment).map_err(Error::Random)?;
+        let secret = Secret::new(issue.environment).map_err(Error::Random)?;
         let new = NewKey {
-            project: self.project(project).await?.id,
-            environment: environment.to_owned(),
-            name: name.to_owned(),
+            project: self.project(issue.project).await?.id,
+            environment: issue.environment.to_owned(),
+            name: issue.name.to_owned(),
             digest: secret.digest(),
             prefix: secret.prefix().to_owned(),
-            scopes: Vec::from([Scope::Deliver]),
-            expires_at: expires_in.map(|span| at.plus(span)),
+            scopes: issue.scopes,
+            expires_at: issue.expires_in.map(|span| at.plus(span)),
             at,
         };
         let key = self.store.create_key(new).await?;

@@ -42,6 +42,8 @@ pub struct Prepared {
     declared: Map<String, Value>,
     environment: Map<String, Value>,
     encoding: Encoding,
+    /// What the origin counted, where it is the one that compiles.
+    counted: Option<u64>,
 }
 
 /// The value of every variable of a [`Prepared`] version, for one request.
@@ -63,12 +65,14 @@ pub struct Compiled<'a> {
     /// The messages of a chat prompt.
     pub messages: Option<Vec<Message<'a>>>,
     encoding: Encoding,
+    counted: Option<u64>,
 }
 
 impl Compiled<'_> {
-    /// Counts the tokens of the text, by the encoding of the prompt's model. One pass over it.
-    pub fn tokens(&self) -> usize {
-        self.encoding.count(&self.text)
+    /// How many tokens the text has: as its origin counted them, else by the encoding of the
+    /// prompt's model, in one pass over it.
+    pub fn tokens(&self) -> u64 {
+        self.counted.unwrap_or_else(|| self.encoding.count(&self.text) as u64)
     }
 }
 
@@ -83,12 +87,6 @@ pub struct TooLong {
 impl Prepared {
     /// Prepares a version's content, with the defaults that hold in its environment.
     pub fn new(content: &Content, environment: Map<String, Value>) -> Self {
-        let mut declared = schema_defaults(content.input_schema.as_ref());
-        for variable in &content.variables {
-            if let Some(default) = &variable.default {
-                declared.insert(variable.name.clone(), default.clone());
-            }
-        }
         let required = content.variables.iter().filter(|variable| variable.required);
         let (template, chat) = match &content.layout {
             Layout::Chat(messages) => {
@@ -103,9 +101,28 @@ impl Prepared {
             template,
             chat,
             required: required.map(|variable| variable.name.as_str().into()).collect(),
-            declared,
+            declared: declared(content),
             environment,
-            encoding: Encoding::of_model(content.model_config.get("model").and_then(Value::as_str)),
+            encoding: encoding(content),
+            counted: None,
+        }
+    }
+
+    /// A text that the prompt's origin compiled: it is what it is, whatever a request gives.
+    pub fn literal(
+        content: &Content,
+        text: String,
+        tokens: Option<u64>,
+        used: Vec<String>,
+    ) -> Self {
+        Self {
+            template: Template::literal(text, used),
+            chat: None,
+            required: Vec::new(),
+            declared: declared(content),
+            environment: Map::new(),
+            encoding: encoding(content),
+            counted: tokens,
         }
     }
 
@@ -176,7 +193,7 @@ impl Prepared {
     }
 
     fn compiled<'a>(&self, text: String, messages: Option<Vec<Message<'a>>>) -> Compiled<'a> {
-        Compiled { text, messages, encoding: self.encoding }
+        Compiled { text, messages, encoding: self.encoding, counted: self.counted }
     }
 
     fn value_of<'a>(&'a self, request: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
@@ -236,6 +253,21 @@ impl Resolved<'_> {
         !self.prepared.encoding.is_warm()
             || self.prepared.template.rendered_len(&self.values) > CHEAP_BYTES
     }
+}
+
+/// The defaults that a version declares: a variable's own before its schema's.
+fn declared(content: &Content) -> Map<String, Value> {
+    let mut declared = schema_defaults(content.input_schema.as_ref());
+    for variable in &content.variables {
+        if let Some(default) = &variable.default {
+            declared.insert(variable.name.clone(), default.clone());
+        }
+    }
+    declared
+}
+
+fn encoding(content: &Content) -> Encoding {
+    Encoding::of_model(content.model_config.get("model").and_then(Value::as_str))
 }
 
 fn within(max_bytes: usize, len_bytes: usize) -> Result<(), TooLong> {

@@ -67,6 +67,14 @@ impl Template {
         builder.finish()
     }
 
+    /// A text that somebody else has rendered, of which these names occurred. Nothing in it is a
+    /// token.
+    pub fn literal(text: String, names: Vec<String>) -> Self {
+        let pieces = Vec::from([Piece::Text(0..text.len())]);
+        let names = names.into_iter().map(String::into_boxed_str).collect();
+        Self { source: text.into(), pieces, names }
+    }
+
     /// The text as it was parsed, placeholders and escapes untouched.
     pub fn source(&self) -> &str {
         &self.source

@@ -10,6 +10,9 @@ use crate::compile::{Compiled, Prepared};
 use crate::model::{Edition, Listed, PromptName};
 use crate::telemetry::metrics::RouteMetrics;
 use crate::wire::ETag;
+use crate::wire::caching::Demand;
+
+pub use crate::origins::View;
 
 pub use crate::compile::Message;
 
@@ -23,6 +26,10 @@ pub struct Ask<'a> {
     pub variables: Map<String, Value>,
     /// What is to be done with the placeholders.
     pub resolve: Resolve,
+    /// What the request said of caches.
+    pub demand: Demand,
+    /// The request's id.
+    pub asked_by: &'a str,
     /// How the answer is written.
     pub shape: &'static dyn Shape,
     /// The raw path and query, if they are all that the answer depends on: the same ones are then
@@ -40,6 +47,10 @@ pub struct Listing<'a> {
     pub shape: &'static dyn ListShape,
     /// The raw path and query.
     pub target: &'a str,
+    /// What the request said of caches.
+    pub demand: Demand,
+    /// The request's id.
+    pub asked_by: &'a str,
     /// Under which route the answer is counted.
     pub route: &'a Arc<RouteMetrics>,
 }
@@ -58,6 +69,10 @@ pub trait Shape: Send + Sync {
     /// Names the representation; different shapes have different names.
     fn name(&self) -> &'static str;
 
+    /// Which of an origin's views it is made of, where the origin is the one that compiles. `None`
+    /// if it writes of the version itself, blocks and all, which such an origin keeps.
+    fn view(&self) -> Option<View>;
+
     /// Writes the body, a function of the page alone.
     fn write(&self, page: &Page<'_>) -> Shaped;
 }
@@ -73,7 +88,7 @@ pub trait ListShape: Send + Sync {
 
 /// What a [`Shape`] may write of.
 pub struct Page<'a> {
-    /// The prompt and its version; the blocks are gone, their text is in `compiled`.
+    /// The prompt and its version.
     pub edition: &'a Edition,
     /// The version, prepared: its variables and their defaults.
     pub prepared: &'a Prepared,

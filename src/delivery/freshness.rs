@@ -3,30 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::cache::provenance::Windows;
 use crate::origins::Reader;
 use crate::wire::caching::Allowance;
-
-/// The three windows of what an origin said, each beginning where the one before it ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Windows {
-    /// Used without asking.
-    pub fresh: Duration,
-    /// Used at once, and asked for behind.
-    pub stale: Duration,
-    /// Used if asking fails. Zero for a prompt that must never be old: it fails closed.
-    pub rescue: Duration,
-}
-
-impl Default for Windows {
-    /// Half a minute behind a publish at most, five minutes to refresh, a day to outlive an outage.
-    fn default() -> Self {
-        Self {
-            fresh: Duration::from_secs(30),
-            stale: Duration::from_secs(5 * 60),
-            rescue: Duration::from_secs(24 * 60 * 60),
-        }
-    }
-}
 
 /// What an operator says of some prompts otherwise. `None` leaves it as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,6 +50,9 @@ impl Default for Freshness {
 impl Freshness {
     /// The windows of one prompt (of the list, if `prompt` is `None`), within what its origin
     /// allows: an origin shortens what the operator said, and never lengthens it.
+    ///
+    /// Nothing is used without the origin having been asked for longer than `max_staleness`; what
+    /// is left of the windows then is rescue, unless there is none.
     pub fn windows(&self, reader: &Reader, prompt: Option<&str>, allows: Allowance) -> Windows {
         let (mut windows, mut fail_closed) = (self.windows, self.fail_closed);
         let of_environment = self.environments.get(&*reader.environment);
@@ -82,14 +64,20 @@ impl Freshness {
             fail_closed = exception.fail_closed.unwrap_or(fail_closed);
         }
         let within = |own: Duration, allowed: Option<Duration>| allowed.map_or(own, |a| own.min(a));
-        Windows {
-            fresh: within(windows.fresh, allows.fresh),
-            stale: within(windows.stale, allows.stale),
-            rescue: match fail_closed {
-                true => Duration::ZERO,
-                false => within(windows.rescue, allows.rescue),
-            },
+        let fresh = within(windows.fresh, allows.fresh);
+        let stale = within(windows.stale, allows.stale);
+        let rescue = within(windows.rescue, allows.rescue);
+        let bound = self.max_staleness;
+        let at_once = Windows {
+            fresh: fresh.min(bound),
+            stale: stale.min(bound.saturating_sub(fresh)),
+            rescue: Duration::ZERO,
+        };
+        if fail_closed || rescue.is_zero() {
+            return at_once;
         }
+        let whole = fresh.saturating_add(stale).saturating_add(rescue);
+        Windows { rescue: whole.saturating_sub(at_once.fresh + at_once.stale), ..at_once }
     }
 }
 
@@ -134,7 +122,7 @@ mod tests {
 
     #[test]
     fn an_origin_shortens_and_never_lengthens() {
-        let freshness = Freshness::default();
+        let freshness = Freshness { max_staleness: seconds(3600), ..Freshness::default() };
         let allows = |fresh, stale, rescue| Allowance {
             fresh: Some(seconds(fresh)),
             stale: Some(seconds(stale)),
@@ -142,22 +130,38 @@ mod tests {
         };
         let of = |allows| freshness.windows(&reader("live"), None, allows);
 
-        assert_eq!(
-            of(allows(1, 2, 3)),
-            Windows { fresh: seconds(1), stale: seconds(2), rescue: seconds(3) }
-        );
-        assert_eq!(of(allows(1 << 30, 1 << 30, 1 << 30)), Windows::default());
+        assert_eq!(of(allows(1, 2, 3)), Windows {
+            fresh: seconds(1),
+            stale: seconds(2),
+            rescue: seconds(3),
+        });
+        assert_eq!(of(allows(1 << 30, 1 << 30, 1 << 30)), of(Allowance::default()));
     }
 
     #[test]
     fn what_fails_closed_has_no_rescue() {
         let closed = Exception { fail_closed: Some(true), ..Exception::default() };
-        let freshness =
-            Freshness { prompts: [("safety".to_owned(), closed)].into(), ..Freshness::default() };
-        let of =
-            |prompt| freshness.windows(&reader("live"), Some(prompt), Allowance::default()).rescue;
+        let freshness = Freshness {
+            prompts: [("safety".to_owned(), closed)].into(),
+            ..Freshness::default()
+        };
+        let of = |prompt| {
+            freshness.windows(&reader("live"), Some(prompt), Allowance::default()).rescue
+        };
 
         assert_eq!(of("safety"), Duration::ZERO);
-        assert_eq!(of("other"), Windows::default().rescue);
+        assert!(of("other") > Duration::ZERO);
+    }
+
+    #[test]
+    fn what_is_left_beyond_the_bound_is_rescue() {
+        let windows = Freshness::default().windows(&reader("live"), None, Allowance::default());
+
+        // 30 s fresh, then stale up to the bound of 60 s, then the rest of 5 min and 24 h.
+        assert_eq!(windows, Windows {
+            fresh: seconds(30),
+            stale: seconds(30),
+            rescue: seconds(5 * 60 - 30 + 24 * 60 * 60),
+        });
     }
 }

@@ -3,32 +3,37 @@
 //! | # | phase  | finds                      | may end with                   | outcome    |
 //! |---|--------|----------------------------|--------------------------------|------------|
 //! | 1 | recall | the answer, by raw target  |                                | `hit`      |
-//! | 2 | find   | the template               | `NotFound`, `Origin…`          | `miss`     |
+//! | 2 | find   | the template               | `NotFound`, `Origin…`          | `stale`, `rescue`, `revalidated`, `miss`, `collapsed` |
 //! | 3 | match  | the answer, by variables   | `BadInput`                     | `hit`      |
 //! | 4 | render | a new answer               | `BadInput`                     | `rendered` |
 //!
 //! Phase 1 is [`Delivery::recall`], the fast lane: memory only, nothing parsed. The rest is
-//! [`Delivery::deliver`]. Who the caller is has been decided before, by `access`.
+//! [`Delivery::deliver`]. Who the caller is has been decided before, by `access`. What an origin
+//! said is found by `supply`, for as long as [`freshness`] allows.
 //!
 //! An answer is *finished* when it is filled: a [`Shape`] that came with the ask writes the bytes
 //! once, and whoever asks again is sent the same ones. Delivery never knows a dialect.
 //!
 //! # Invariants
 //!
-//! 1. New variables never ask the origin, only a new prompt does.
+//! 1. New variables never ask an origin that hands its versions over, only a new prompt does.
 //!    (`new_variables_cost_a_render_and_no_question_to_the_store` in
 //!    `tests/integration/delivery.rs`)
 //! 2. Whatever is kept was stamped before the origin was read, so a change that came in between
-//!    leaves it worthless. (`cache`, invariant 4)
+//!    leaves it outdated. (`cache`, invariant 4)
 //! 3. Whoever asks after a change never joins a fetch from before it: the stamp is part of what
 //!    makes two fetches the same.
 //!    (`whoever_asks_after_a_publish_does_not_join_a_fetch_from_before_it` in
 //!    `tests/integration/delivery.rs`)
+//! 4. An answer is served only with the very word of the origin that it was made of: the moment a
+//!    newer one is there, none made of the older is served.
 
 pub mod answer;
 pub mod ask;
 pub mod freshness;
 pub mod purge;
+pub mod sources;
+mod supply;
 pub mod turns;
 pub mod why;
 
@@ -37,29 +42,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
-use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Caller;
-use crate::cache::Cache;
-use crate::cache::entry::{Absence, Entry, Known, Sheet};
-use crate::cache::flight::{Boarded, Flights};
-use crate::cache::generation::{Generations, Mark, Stamp};
-use crate::cache::key::{AliasRef, AnswerKey, SheetKey, Subject, Variables};
-use crate::cache::{self, Holds};
-use crate::clock::{Clock, Stopwatch};
+use crate::cache::entry::{Entry, Sheet, What};
+use crate::cache::generation::Generations;
+use crate::cache::key::{AliasRef, AnswerKey, Query, RecordKey, Subject, Variables};
+use crate::cache::provenance::{Provenance, Standing};
+use crate::cache::{self, Cache, Holds};
+use crate::clock::Clock;
 use crate::compile::Resolved;
-use crate::model::{Environment, Listed, Noun, PromptName, Reads, Refusal, Tenant};
-use crate::origins::{self, Found, Origin, Question, RETRY_AFTER, Text};
+use crate::model::{Environment, Noun, OriginName, PromptName, Reads, Refusal, Timestamp};
+use crate::origins::{Compile, Compiles};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
-use crate::telemetry::trace::Chain;
 use crate::wire::Representation;
-use crate::wire::caching::{Lifetimes, Outcome};
+use crate::wire::caching::{CacheStatus, Lifetimes, Outcome};
+
+use supply::{Need, Supplied, Supply};
 
 pub use answer::{Answer, Denied, Finished};
-pub use ask::{Ask, ListShape, Listing, Message, Page, Resolve, Shape, Shaped};
+pub use ask::{Ask, ListShape, Listing, Message, Page, Resolve, Shape, Shaped, View};
 pub use purge::Purge;
+pub use sources::{Source, Sources};
 pub use turns::Turns;
 pub use why::Why;
 
@@ -94,52 +99,53 @@ impl Default for Config {
 /// Answers asks.
 pub struct Delivery {
     config: Config,
-    origin: Arc<dyn Origin>,
-    clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     cache: Arc<Cache<Finished>>,
-    sheet_flights: Flights<(SheetKey, Stamp), Result<Known, Refusal>>,
-    list_flights: Flights<(Tenant, Stamp), Result<List, Refusal>>,
+    supply: Arc<Supply>,
     counters: [Counter; Outcome::ALL.len()],
     turns: Turns,
 }
 
-/// A list of prompts, shared by all who waited for it.
-type List = Arc<[Listed]>;
-
 impl Delivery {
-    /// A delivery from `origin`; its questions run in `tasks`.
+    /// A delivery from these sources; its questions run in `tasks`.
     pub fn new(
         config: Config,
         cache: cache::Config,
         generations: Arc<Generations>,
-        origin: Arc<dyn Origin>,
+        sources: Sources,
         clock: Arc<dyn Clock>,
         (metrics, tasks): (Arc<Metrics>, &TaskTracker),
     ) -> Self {
-        Self {
-            turns: Turns::new(config.turns),
-            config,
-            origin,
+        let turns = Turns::new(config.turns);
+        let cache = Arc::new(Cache::new(cache, generations));
+        let supply = Arc::new(Supply::new(
+            supply::Config { absent_for: config.absent_for, deadline: config.deadline },
+            sources,
+            Arc::clone(&cache),
+            turns.clone(),
             clock,
-            cache: Arc::new(Cache::new(cache, generations)),
-            sheet_flights: Flights::new(tasks.clone()),
-            list_flights: Flights::new(tasks.clone()),
-            counters: Outcome::ALL.map(|outcome| metrics.lookups(outcome.as_str())),
-            metrics,
-        }
+            (Arc::clone(&metrics), tasks),
+        ));
+        let counters = Outcome::ALL.map(|outcome| metrics.lookups(outcome.as_str()));
+        Self { config, metrics, cache, supply, counters, turns }
     }
 
-    /// The answer that this caller was given for the same path and query before, if it still
-    /// stands. Memory only. Not counted: it may not be served.
+    /// The answer that this caller was given for the same path and query before, if it is fresh.
+    /// Memory only. Not counted: it may not be served.
     ///
     /// # Cost
     ///
-    /// One map look-up with a hash of the target, a pointer upgrade, two relaxed loads
-    /// (`benches/delivery.rs`, `hit`).
+    /// One map look-up with a hash of the target, a pointer upgrade, three loads; of what grows old
+    /// the clock is read as well (`benches/delivery.rs`, `hit`).
     pub fn recall(&self, caller: &Caller, target: &str) -> Option<Answer> {
-        let entry = self.cache.aliased(AliasRef { tenant: caller.grant().tenant(), target })?;
-        Some(Answer::new(entry, Outcome::Hit))
+        let tenant = caller.reader().tenant;
+        let entry = self.cache.aliased(AliasRef { tenant, target })?;
+        let standing = self.cache.standing(&entry.provenance, || self.supply.now());
+        if standing != Standing::Fresh {
+            return None;
+        }
+        let status = self.status(&entry.provenance, Outcome::Hit, None);
+        Some(Answer::new(entry, status))
     }
 
     /// Answers one ask for a prompt.
@@ -147,21 +153,35 @@ impl Delivery {
     /// # Errors
     ///
     /// `NotFound` if there is no such prompt or nothing of it is published where the caller reads,
-    /// `BadInput` if a required variable is missing or the text would be too long, and what the
-    /// origin's failures mean.
+    /// `CompiledByOrigin` if the version itself is asked for and the origin keeps it to itself,
+    /// `BadInput` if a required variable is missing or the text would be too long, `NotKept` if
+    /// the request forbids asking the origin, and what the origin's failures mean.
     ///
     /// # Cancellation
     ///
     /// Dropping the future never cancels a question to the origin: others may wait for it.
     pub async fn deliver(&self, ask: Ask<'_>) -> Result<Answer, Denied> {
-        let tenant = ask.caller.grant().tenant();
-        let (sheet, found) =
-            self.find(SheetKey { tenant, prompt: ask.prompt.clone() }, ask.caller).await?;
+        let tenant = ask.caller.reader().tenant;
+        let query = self.query(&ask)?;
+        let sent = query.compile().cloned();
+        let need = Need {
+            key: RecordKey { tenant, query },
+            reader: ask.caller.reader(),
+            weight: ask.caller.plan().weight,
+            demand: ask.demand,
+            asked_by: ask.asked_by,
+        };
+        let supplied = self.supply.find(need).await?;
+        let status = self.status_of(&supplied);
+        let Some(sheet) = supplied.record.sheet() else {
+            return Err(Denied { refusal: Refusal::NotFound { noun: Noun::Prompt }, status });
+        };
 
         let resolved = sheet.prepared.resolve(&ask.variables);
-        let variables = match ask.resolve {
-            Resolve::Nothing => Variables::Unresolved,
-            Resolve::Variables => {
+        let variables = match (sent, ask.resolve) {
+            (Some(compile), _) => Variables::Sent(compile),
+            (None, Resolve::Nothing) => Variables::Unresolved,
+            (None, Resolve::Variables) => {
                 require(&resolved)?;
                 Variables::Resolved(resolved.canonical())
             }
@@ -172,16 +192,18 @@ impl Delivery {
             subject: Subject::Prompt(sheet.edition.prompt.id),
             variables,
         };
+        let provenance = &supplied.record.provenance;
         let alias = ask.target.map(|target| AliasRef { tenant, target });
-        if let Some(entry) = self.cache.answer(&key) {
+        if let Some(entry) = self.kept(&key, provenance) {
             if let Some(alias) = alias {
                 self.cache.keep_alias(alias.to_owned(), &entry);
             }
-            return Ok(self.answer(entry, found.unwrap_or(Outcome::Hit)));
+            return Ok(self.answer(entry, status));
         }
 
         let render = Render {
-            sheet: Arc::clone(&sheet),
+            sheet: Arc::clone(sheet),
+            provenance: Arc::clone(provenance),
             shape: ask.shape,
             resolve: ask.resolve,
             caller: ask.caller.clone(),
@@ -203,56 +225,102 @@ impl Delivery {
             self.cache.keep_alias(alias.to_owned(), &entry);
         }
         self.cache.keep_answer(key, Arc::clone(&entry));
-        Ok(self.answer(entry, found.unwrap_or(Outcome::Rendered)))
+        let status = match status.outcome {
+            Outcome::Hit => CacheStatus { outcome: Outcome::Rendered, ttl: None, ..status },
+            _ => status,
+        };
+        Ok(self.answer(entry, status))
     }
 
     /// Answers one ask for the list of the caller's prompts.
     ///
     /// # Errors
     ///
-    /// What the origin's failures mean.
+    /// `NotKept` if the request forbids asking the origin, and what the origin's failures mean.
     pub async fn list(&self, listing: Listing<'_>) -> Result<Answer, Refusal> {
-        let tenant = listing.caller.grant().tenant();
+        let tenant = listing.caller.reader().tenant;
+        let need = Need {
+            key: RecordKey { tenant, query: Query::Listing },
+            reader: listing.caller.reader(),
+            weight: listing.caller.plan().weight,
+            demand: listing.demand,
+            asked_by: listing.asked_by,
+        };
+        let supplied = self.supply.find(need).await?;
+        let status = self.status_of(&supplied);
         let key = AnswerKey {
             tenant,
             representation: listing.shape.name(),
             subject: Subject::Listing,
             variables: Variables::Unresolved,
         };
-        if let Some(entry) = self.cache.answer(&key) {
-            self.cache.keep_alias(AliasRef { tenant, target: listing.target }.to_owned(), &entry);
-            return Ok(self.answer(entry, Outcome::Hit));
+        let provenance = &supplied.record.provenance;
+        let alias = AliasRef { tenant, target: listing.target };
+        if let Some(entry) = self.kept(&key, provenance) {
+            self.cache.keep_alias(alias.to_owned(), &entry);
+            return Ok(self.answer(entry, status));
         }
 
-        let marks = [Mark::Listing(tenant.project), Mark::Settings(tenant.project)];
-        let stamp = self.cache.generations().stamp(marks);
-        let flight =
-            self.list_flights.join((tenant, stamp), || self.fetch_list(tenant, listing.caller));
-        let (landed, boarded) = landing(self.config.deadline, flight).await?;
-        let Shaped { body, etag } = listing.shape.write(&landed?);
+        let listed = match &supplied.record.what {
+            What::Listing(listed) => &**listed,
+            // An origin without prompts may say so as of a prompt.
+            What::Absent | What::Prompt(_) => &[],
+        };
+        let Shaped { body, etag } = listing.shape.write(listed);
         let cache_control = cache_control(&listing.caller.grant().environment, &self.config);
         let entry = finish(
             Representation::json(body, etag, cache_control),
             Arc::clone(listing.route),
-            stamp,
+            Arc::clone(provenance),
         );
-        self.cache.keep_alias(AliasRef { tenant, target: listing.target }.to_owned(), &entry);
+        self.cache.keep_alias(alias.to_owned(), &entry);
         self.cache.keep_answer(key, Arc::clone(&entry));
-        Ok(self.answer(entry, of_boarding(boarded)))
+        Ok(self.answer(entry, status))
     }
 
-    /// Makes the caches forget, and fetches again behind what is in use. Returns how many kept
-    /// things it concerned.
+    /// Makes the caches forget, and asks again behind for what is in use. Returns how many things
+    /// it concerned that were kept.
     pub fn purge(&self, purge: &Purge) -> usize {
-        let _ = purge;
-        0
+        self.supply.purge(purge, None)
+    }
+
+    /// An origin says that prompts of its changed, or, without a name, that any may have. Whoever
+    /// asks from now on is served what it says now, unless it fails. `at` is when it happened, if
+    /// that is known. Returns how many things it concerned that were kept.
+    pub fn told(
+        &self,
+        origin: &OriginName,
+        prompts: Vec<PromptName>,
+        at: Option<Timestamp>,
+    ) -> usize {
+        let scope = match prompts.is_empty() {
+            true => purge::Scope::Origin(origin.clone()),
+            false => purge::Scope::OfOrigin(origin.clone(), prompts),
+        };
+        self.supply.purge(&Purge { scope, mode: purge::Mode::Soft }, at)
+    }
+
+    /// Asks again for what is in use and about to grow too old. To be called every second.
+    pub fn tend(&self) -> usize {
+        self.supply.tend()
+    }
+
+    /// Whether [`Delivery::tend`] has not come to an end for too long.
+    pub fn is_stalled(&self) -> bool {
+        let is_stalled = self.supply.is_stalled();
+        self.metrics.refresh_is_stalled(is_stalled);
+        is_stalled
+    }
+
+    /// Every origin there is.
+    pub fn sources(&self) -> &Sources {
+        self.supply.sources()
     }
 
     /// What is kept of a prompt in one environment, and how each record came to be. All are meant
     /// by their names.
     pub fn why(&self, project: &str, environment: &str, prompt: &PromptName) -> Vec<Why> {
-        let _ = (project, environment, prompt);
-        Vec::new()
+        self.supply.why(project, environment, prompt)
     }
 
     /// What the maps hold.
@@ -260,98 +328,63 @@ impl Delivery {
         self.cache.holds()
     }
 
-    /// Finds a prompt's template, and how: `None` if it was in memory.
-    async fn find(
-        &self,
-        key: SheetKey,
-        caller: &Caller,
-    ) -> Result<(Arc<Sheet>, Option<Outcome>), Denied> {
-        let (known, found) = match self.cache.sheet(&key) {
-            Some(Known::Absent(absence)) if absence.until <= self.clock.now() => {
-                self.fetch_or_wait(key, caller).await?
+    /// What the origin is to be asked for.
+    fn query(&self, ask: &Ask<'_>) -> Result<Query, Refusal> {
+        let source = self.supply.sources().of(ask.caller.reader())?;
+        let prompt = ask.prompt.clone();
+        match (source.origin.compiles(), ask.resolve) {
+            (Compiles::Here, _) => Ok(Query::Prompt(prompt)),
+            (Compiles::There, Resolve::Variables) => {
+                let view = ask.shape.view().ok_or(Refusal::CompiledByOrigin)?;
+                Ok(Query::Compiled(prompt, Compile::of(view, &ask.variables)))
             }
-            Some(known) => (known, None),
-            None => self.fetch_or_wait(key, caller).await?,
-        };
-        match known {
-            Known::Present(sheet) => Ok((sheet, found)),
-            Known::Absent(_) => Err(Denied {
-                refusal: Refusal::NotFound { noun: Noun::Prompt },
-                outcome: found.unwrap_or(Outcome::Absent),
+            (Compiles::There, Resolve::Nothing) if ask.shape.view().is_none() => {
+                Err(Refusal::CompiledByOrigin)
+            }
+            (Compiles::There, Resolve::Nothing) => Err(Refusal::BadInput {
+                field: "resolve",
+                problem: "this project's prompts are compiled by their origin: leave it out".into(),
             }),
         }
     }
 
-    async fn fetch_or_wait(
-        &self,
-        key: SheetKey,
-        caller: &Caller,
-    ) -> Result<(Known, Option<Outcome>), Refusal> {
-        let project = key.tenant.project;
-        let marks = [Mark::Prompt(project, &key.prompt), Mark::Settings(project)];
-        let stamp = self.cache.generations().stamp(marks);
-        let fetch = || self.fetch_sheet(key.clone(), stamp, caller);
-        let flight = self.sheet_flights.join((key.clone(), stamp), fetch);
-        let (landed, boarded) = landing(self.config.deadline, flight).await?;
-        Ok((landed?, Some(of_boarding(boarded))))
+    /// A finished answer that was made of this very word of the origin.
+    fn kept(&self, key: &AnswerKey, provenance: &Arc<Provenance>) -> Option<Arc<Entry<Finished>>> {
+        self.cache.answer(key).filter(|entry| Arc::ptr_eq(&entry.provenance, provenance))
     }
 
-    fn fetch_sheet(
-        &self,
-        key: SheetKey,
-        stamp: Stamp,
-        caller: &Caller,
-    ) -> impl Future<Output = Result<Known, Refusal>> + use<> {
-        let origin = Arc::clone(&self.origin);
-        let metrics = Arc::clone(&self.metrics);
-        let cache = Arc::clone(&self.cache);
-        let until = self.clock.now().plus(self.config.absent_for);
-        let (turns, weight) = (self.turns.clone(), caller.plan().weight);
-        let reader = Arc::clone(caller.reader());
-        async move {
-            let _turn = turns.take(key.tenant.project, weight).await?;
-            let watch = Stopwatch::start();
-            let question =
-                Question { reader: &reader, prompt: &key.prompt, compile: None, known: None };
-            let told = origin.prompt(question).await;
-            match counted(&metrics, &*origin, "edition", watch, told)?.found {
-                Found::Present(Text::Edition(edition)) => {
-                    let sheet = Arc::new(Sheet::new(*edition, stamp));
-                    cache.keep_sheet(key, Arc::clone(&sheet));
-                    Ok(Known::Present(sheet))
-                }
-                _ => {
-                    let absence = Absence { stamp, until };
-                    cache.keep_absence(key, absence);
-                    Ok(Known::Absent(absence))
-                }
-            }
-        }
+    fn status_of(&self, supplied: &Supplied) -> CacheStatus {
+        self.status(&supplied.record.provenance, supplied.outcome, supplied.forwarded)
     }
 
-    fn fetch_list(
+    fn status(
         &self,
-        tenant: Tenant,
-        caller: &Caller,
-    ) -> impl Future<Output = Result<List, Refusal>> + use<> {
-        let origin = Arc::clone(&self.origin);
-        let metrics = Arc::clone(&self.metrics);
-        let (turns, weight) = (self.turns.clone(), caller.plan().weight);
-        let reader = Arc::clone(caller.reader());
-        async move {
-            let _turn = turns.take(tenant.project, weight).await?;
-            let watch = Stopwatch::start();
-            let listed = origin.listing(&reader, None).await;
-            match counted(&metrics, &*origin, "listing", watch, listed)?.found {
-                Found::Present(listed) => Ok(listed.into()),
-                _ => Ok(Vec::new().into()),
-            }
-        }
+        provenance: &Provenance,
+        outcome: Outcome,
+        forwarded: Option<u16>,
+    ) -> CacheStatus {
+        let ages = provenance.fresh_until().filter(|_| forwarded.is_none());
+        let ttl = match outcome {
+            Outcome::Hit | Outcome::Stale | Outcome::Rescue => ages.map(|until| {
+                let now = self.supply.now();
+                provenance.used(now);
+                let age = now.saturating_sub(provenance.said_at());
+                self.metrics.served(Duration::from_millis(u64::try_from(age).unwrap_or_default()));
+                until.saturating_sub(now).div_euclid(1_000)
+            }),
+            Outcome::Absent
+            | Outcome::Rendered
+            | Outcome::Revalidated
+            | Outcome::Miss
+            | Outcome::Collapsed
+            | Outcome::Refused => None,
+        };
+        CacheStatus { outcome, ttl, forwarded }
     }
 
-    fn answer(&self, entry: Arc<Entry<Finished>>, outcome: Outcome) -> Answer {
-        self.count(outcome);
-        Answer::new(entry, outcome)
+    fn answer(&self, entry: Arc<Entry<Finished>>, status: CacheStatus) -> Answer {
+        self.count(status.outcome);
+        Answer::new(entry, status)
     }
 
     /// Counts where an answer came from. [`Delivery::deliver`] and [`Delivery::list`] do so
@@ -372,6 +405,7 @@ impl std::fmt::Debug for Delivery {
 /// Everything phase 4 needs, free to move to another thread.
 struct Render {
     sheet: Arc<Sheet>,
+    provenance: Arc<Provenance>,
     shape: &'static dyn Shape,
     resolve: Resolve,
     caller: Caller,
@@ -402,7 +436,7 @@ impl Render {
         Ok(finish(
             Representation::json(body, etag, cache_control),
             Arc::clone(&self.route),
-            self.sheet.stamp,
+            Arc::clone(&self.provenance),
         ))
     }
 }
@@ -410,10 +444,10 @@ impl Render {
 fn finish(
     representation: Representation,
     route: Arc<RouteMetrics>,
-    stamp: Stamp,
+    provenance: Arc<Provenance>,
 ) -> Arc<Entry<Finished>> {
     let len_bytes = representation.len_bytes();
-    Arc::new(Entry { answer: Finished { representation, route }, len_bytes, stamp })
+    Arc::new(Entry { answer: Finished { representation, route }, len_bytes, provenance })
 }
 
 /// Refuses an ask that lacks a required variable, naming every one.
@@ -433,43 +467,4 @@ fn cache_control(environment: &Environment, config: &Config) -> http::HeaderValu
         Reads::Draft => Lifetimes::draft(),
         Reads::Published => config.lifetimes.published(),
     }
-}
-
-/// Waits for a flight, but no longer than the caller's deadline. The flight goes on.
-async fn landing<V>(
-    deadline: Duration,
-    flight: impl Future<Output = (Result<V, cache::flight::Abandoned>, Boarded)>,
-) -> Result<(V, Boarded), Refusal> {
-    match timeout(deadline, flight).await {
-        Ok((Ok(landed), boarded)) => Ok((landed, boarded)),
-        Ok((Err(abandoned), _)) => {
-            tracing::error!(error = %abandoned, "a fetch ended without a result");
-            Err(Refusal::Internal)
-        }
-        Err(_) => Err(Refusal::OriginTimedOut { retry_after: RETRY_AFTER }),
-    }
-}
-
-fn of_boarding(boarded: Boarded) -> Outcome {
-    match boarded {
-        Boarded::First => Outcome::Miss,
-        Boarded::Later => Outcome::Collapsed,
-    }
-}
-
-/// Counts and, where it failed, logs one question to an origin: once, where it was asked.
-fn counted<T>(
-    metrics: &Metrics,
-    origin: &dyn Origin,
-    operation: &'static str,
-    watch: Stopwatch,
-    result: Result<T, origins::Error>,
-) -> Result<T, Refusal> {
-    let name = origin.name().as_str();
-    let outcome = result.as_ref().map_or_else(origins::Error::as_str, |_| "ok");
-    metrics.origin_answered(name, operation, outcome, watch.elapsed());
-    result.map_err(|error| {
-        tracing::warn!(origin = name, operation, error = %Chain(&error), "an origin gave no answer");
-        Refusal::from(&error)
-    })
 }

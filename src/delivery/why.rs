@@ -24,7 +24,7 @@ pub struct Why {
     /// Where it came from.
     pub origin: OriginName,
     /// The last time that the origin was asked for it.
-    pub last_attempt: Option<Attempt>,
+    pub last_attempt: Attempt,
     /// At whose request it was fetched: an `X-Request-Id`, or the edge's own reason.
     pub filled_by: String,
     /// Whether the origin can be asked if it changed.
@@ -37,7 +37,7 @@ pub struct Why {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     /// The prompt, as callers named it.
-    pub prompt: PromptName,
+    pub prompt: Option<PromptName>,
     /// If its origin compiles: a digest of the variables that it was compiled with.
     pub variables: Option<String>,
     /// How many finished answers hang from it, one for each shape and set of variables.
@@ -49,8 +49,6 @@ pub struct Key {
 pub enum Kept {
     /// That there is none.
     Absent,
-    /// Nothing that an answer could be made of.
-    Nothing,
     /// This version.
     Present {
         /// Its number.
@@ -63,7 +61,6 @@ impl Kept {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Absent => "absent",
-            Self::Nothing => "nothing",
             Self::Present { .. } => "present",
         }
     }
@@ -112,14 +109,12 @@ impl Why {
     pub fn to_json(&self) -> Value {
         let version = match self.kept {
             Kept::Present { version } => Some(version),
-            Kept::Absent | Kept::Nothing => None,
+            Kept::Absent => None,
         };
-        let attempt = self
-            .last_attempt
-            .map(|attempt| json!({"at": attempt.at.to_string(), "outcome": attempt.outcome}));
+        let Attempt { at, outcome } = self.last_attempt;
         json!({
             "key": {
-                "prompt": self.key.prompt.to_string(),
+                "prompt": self.key.prompt.as_ref().map(ToString::to_string),
                 "variables": self.key.variables,
                 "answers": self.key.answers,
             },
@@ -129,7 +124,7 @@ impl Why {
             "window": self.window.as_str(),
             "generation": self.generation.map(|(place, state)| json!([place, state])),
             "origin": self.origin.as_str(),
-            "last_attempt": attempt,
+            "last_attempt": {"at": at.to_string(), "outcome": outcome},
             "filled_by": self.filled_by,
             "has_validator": self.has_validator,
             "is_in_use": self.is_in_use,
@@ -145,7 +140,7 @@ mod tests {
     fn a_record_says_all_but_the_text() {
         let why = Why {
             key: Key {
-                prompt: "greeting".parse().unwrap(),
+                prompt: "greeting".parse().ok(),
                 variables: Some("47DEQpj8".to_owned()),
                 answers: 2,
             },
@@ -154,10 +149,10 @@ mod tests {
             window: Window::Stale,
             generation: [(7, 1), (9, 0)],
             origin: OriginName::new("promptot"),
-            last_attempt: Some(Attempt {
+            last_attempt: Attempt {
                 at: Timestamp::from_millis(1_772_366_400_000),
                 outcome: "timed_out",
-            }),
+            },
             filled_by: "job-7".to_owned(),
             has_validator: true,
             is_in_use: false,
@@ -177,8 +172,7 @@ mod tests {
             "is_in_use": false,
         });
         assert_eq!(why.to_json(), expected);
-        let absent = Why { kept: Kept::Absent, last_attempt: None, ..why };
-        let said = absent.to_json();
-        assert_eq!([&said["version"], &said["last_attempt"]], [&Value::Null; 2]);
+        let absent = Why { kept: Kept::Absent, ..why };
+        assert_eq!(absent.to_json()["version"], Value::Null);
     }
 }

@@ -126,9 +126,8 @@ fn listed(value: Value, place: &Place<'_>) -> Result<Listed, Misfit> {
         id: PromptId(fields.required("id", uuid)?),
         name: fields.required("name", text)?,
         slug: fields.required("slug", slug)?,
-        current_version: fields.required("current_version", |value, place| match value {
-            Value::Null => Ok(None),
-            number => version_number(number, place).map(Some),
+        current_version: fields.required("current_version", |value, place| {
+            (!value.is_null()).then(|| version_number(value, place)).transpose()
         })?,
     })
 }

@@ -39,7 +39,6 @@ use serde_json::json;
 
 use crate::clock::Clock;
 use crate::delivery::Delivery;
-use crate::delivery::purge::{Mode, Purge, Scope};
 use crate::model::{Credential, OriginName, PromptName, Timestamp};
 use crate::telemetry::Metrics;
 use crate::wire::Response;
@@ -186,11 +185,7 @@ impl Hooks {
     }
 
     fn apply(&self, origin: &OriginName, told: &Told) {
-        let named = told.names.iter().map(|name| Scope::OfOrigin(origin.clone(), name.clone()));
-        let any = told.names.is_empty().then(|| Scope::Origin(origin.clone()));
-        for scope in named.chain(any) {
-            self.delivery.purge(&Purge { scope, mode: Mode::Soft });
-        }
+        self.delivery.told(origin, told.names.clone(), told.sent_at);
     }
 }
 

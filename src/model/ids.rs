@@ -49,7 +49,7 @@ impl Tenant {
 }
 
 /// The name of an origin in logs, metrics and `Cache-Status`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OriginName(Arc<str>);
 
 impl OriginName {

@@ -70,6 +70,8 @@ pub enum Refusal {
     },
 
     // An origin is at fault.
+    /// It compiles the prompt itself and never hands over the version that was asked for.
+    CompiledByOrigin,
     /// It answered nonsense, or that it failed.
     OriginBroken {
         /// Asking earlier would end the same.
@@ -107,6 +109,7 @@ impl Refusal {
             Self::QuotaUnknown { .. } => "quota_unknown",
             Self::QuotaSpent { .. } => "quota_spent",
             Self::RateLimited { .. } => "rate_limited",
+            Self::CompiledByOrigin => "compiled_by_origin",
             Self::OriginBroken { .. } => "origin_broken",
             Self::NotKept => "not_kept",
             Self::OriginTimedOut { .. } => "origin_timed_out",

@@ -137,6 +137,29 @@ pub struct Compile {
     pub variables: Option<Arc<str>>,
 }
 
+impl Compile {
+    /// What is to be compiled of these variables. Objects that differ in the order of their names
+    /// alone are one.
+    pub fn of(view: View, variables: &Map<String, Value>) -> Self {
+        let sorted = (!variables.is_empty()).then(|| sorted(variables).to_string().into());
+        Self { view, variables: sorted }
+    }
+}
+
+/// The same object with its names sorted, at every depth. The depth is what the parser let in.
+fn sorted(object: &Map<String, Value>) -> Value {
+    fn of(value: &Value) -> Value {
+        match value {
+            Value::Object(object) => sorted(object),
+            Value::Array(items) => items.iter().map(of).collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+        }
+    }
+    let mut named: Vec<_> = object.iter().collect();
+    named.sort_unstable_by_key(|(name, _)| *name);
+    named.into_iter().map(|(name, value)| (name.clone(), of(value))).collect()
+}
+
 /// The two things PromptOT has of a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum View {
@@ -175,6 +198,19 @@ impl<T> Told<T> {
             is_immutable: false,
             status: None,
         }
+    }
+}
+
+impl<T> Told<T> {
+    /// The same of something else.
+    pub fn map<U>(self, of: impl FnOnce(T) -> U) -> Told<U> {
+        let found = match self.found {
+            Found::Absent => Found::Absent,
+            Found::Present(thing) => Found::Present(of(thing)),
+            Found::Unchanged => Found::Unchanged,
+        };
+        let Self { validator, allowance, is_immutable, status, .. } = self;
+        Told { found, validator, allowance, is_immutable, status }
     }
 }
 

@@ -28,6 +28,12 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 const DURATION_BUCKETS: [f64; 14] =
     [50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 1.0, 5.0];
 
+/// In seconds: the windows of freshness, to their defaults.
+const AGE_BUCKETS: [f64; 10] = [1.0, 5.0, 15.0, 30.0, 45.0, 60.0, 300.0, 3600.0, 21600.0, 86400.0];
+
+/// In seconds: a hook, a poll, the bound of staleness.
+const DELAY_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0];
+
 /// All metrics of one edge.
 pub struct Metrics {
     registry: Registry,
@@ -38,6 +44,9 @@ pub struct Metrics {
     cache_weight: Family<CacheLabels, Gauge>,
     origin_requests: Family<OriginLabels, Counter>,
     origin_duration: Family<OperationLabels, Histogram, fn() -> Histogram>,
+    served_age: Histogram,
+    publish_delay: Histogram,
+    refresh_stalled: Gauge,
     origin_breaker: Family<NamedOrigin, Gauge>,
     origin_last_success: Family<NamedOrigin, Gauge>,
     origin_retries: Family<RetryLabels, Counter>,
@@ -131,6 +140,9 @@ impl Metrics {
         let (origin_breaker, origin_last_success) = (Family::default(), Family::default());
         let (origin_retries, origin_rejections) = (Family::default(), Family::default());
         let changes = Counter::default();
+        let served_age = Histogram::new(AGE_BUCKETS);
+        let publish_delay = Histogram::new(DELAY_BUCKETS);
+        let refresh_stalled = Gauge::<i64>::default();
         let (decisions, overdrafts, shed) =
             (Family::default(), Counter::default(), Family::default());
 
@@ -156,6 +168,23 @@ impl Metrics {
             "Time an origin took to answer",
             Unit::Seconds,
             origin_duration.clone(),
+        );
+        all.register_with_unit(
+            "served_age",
+            "Time since the origin last said that a served answer is so",
+            Unit::Seconds,
+            served_age.clone(),
+        );
+        all.register_with_unit(
+            "publish_delay",
+            "Time from an origin's word that something changed to its new text being here",
+            Unit::Seconds,
+            publish_delay.clone(),
+        );
+        all.register(
+            "refresh_stalled",
+            "1 while what is in use is not asked for again as it should be: alert on it",
+            refresh_stalled.clone(),
         );
         all.register(
             "origin_breaker",
@@ -196,6 +225,9 @@ impl Metrics {
             cache_weight,
             origin_requests,
             origin_duration,
+            served_age,
+            publish_delay,
+            refresh_stalled,
             origin_breaker,
             origin_last_success,
             origin_retries,
@@ -264,6 +296,21 @@ impl Metrics {
         let labels = OperationLabels { origin: origin.clone(), operation };
         self.origin_duration.get_or_create(&labels).observe(took.as_secs_f64());
         self.origin_requests.get_or_create(&OriginLabels { origin, operation, outcome }).inc();
+    }
+
+    /// Notes the age of an answer that was served, of those that grow old.
+    pub fn served(&self, age: Duration) {
+        self.served_age.observe(age.as_secs_f64());
+    }
+
+    /// Notes how long a change took to get here.
+    pub fn published(&self, took: Duration) {
+        self.publish_delay.observe(took.as_secs_f64());
+    }
+
+    /// Says whether what is in use is asked for again as it should be.
+    pub fn refresh_is_stalled(&self, is_stalled: bool) {
+        self.refresh_stalled.set(i64::from(is_stalled));
     }
 
     /// The gauge of an origin's breaker, to be kept by the breaker: 0 closed, 1 half open, 2 open.

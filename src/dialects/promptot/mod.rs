@@ -75,11 +75,11 @@ impl PromptOt {
 
     /// Turns a request on a route away.
     pub fn deny(&self, denied: &Denied, route: Arc<RouteMetrics>) -> Served {
-        let Denied { refusal, outcome } = denied;
+        let Denied { refusal, status } = denied;
         let mut response = errors::respond(refusal);
-        response.headers_mut().append(CACHE_STATUS, outcome.cache_status());
+        response.headers_mut().append(CACHE_STATUS, status.header());
         self.services.gate.say_refused(refusal, &mut response);
-        self.services.delivery.count(*outcome);
+        self.services.delivery.count(status.outcome);
         Served { response, route, refused: Some(refusal.as_str()) }
     }
 

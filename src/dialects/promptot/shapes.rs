@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Map;
 use serde_json::Value;
 
-use crate::delivery::{ListShape, Message, Page, Shape, Shaped};
+use crate::delivery::{ListShape, Message, Page, Shape, Shaped, View};
 use crate::model::{self, Listed};
 use crate::wire::ETag;
 
@@ -23,7 +23,7 @@ struct CompiledBody<'a> {
     prompt: &'a str,
     /// A string here, an integer in [`DeliveredBody`]: as the vendor prints them.
     version: String,
-    tokens: usize,
+    tokens: u64,
     variables_used: Vec<&'a str>,
     prompt_id: String,
     project_id: String,
@@ -70,6 +70,10 @@ impl Shape for Compiled {
         "promptot/compiled"
     }
 
+    fn view(&self) -> Option<View> {
+        Some(View::Compiled)
+    }
+
     fn write(&self, page: &Page<'_>) -> Shaped {
         let body = to_json(&Envelope {
             data: CompiledBody {
@@ -114,6 +118,10 @@ struct DeliveredVariable<'a> {
 impl Shape for Delivered {
     fn name(&self) -> &'static str {
         "promptot/delivered"
+    }
+
+    fn view(&self) -> Option<View> {
+        Some(View::Delivered)
     }
 
     fn write(&self, page: &Page<'_>) -> Shaped {

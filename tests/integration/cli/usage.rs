@@ -99,7 +99,7 @@ fn a_store_of_a_newer_release_is_refused_by_every_command() {
 
     for line in ["projects list", "serve --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0"] {
         let message = folder.run(line).failed(1);
-        let expected = "prompt-edge.db has schema version 99, this binary knows up to 2: upgrade \
+        let expected = "prompt-edge.db has schema version 99, this binary knows up to 3: upgrade \
                         prompt-edge, or restore a backup from before the upgrade\n";
         assert!(message.starts_with("error: ") && message.ends_with(expected), "{line}: {message}");
     }

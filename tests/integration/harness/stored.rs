@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use prompt_edge::model::{Content, Layout, OriginName, Portable, PortableVersion, Reads};
+use prompt_edge::model::{Layout, OriginName, Portable, PortableVersion, Reads};
 use prompt_edge::origins::stored::Projects;
 use prompt_edge::origins::{Origin, Reader, Stored};
 use rusqlite::Connection;
 
-use crate::contract::given::{Given, name, prompt};
+use crate::contract::given::{Given, content, name, prompt};
 use crate::contract::origin::{self, Drafts, Place};
 use crate::harness::store::{self, Temporary};
 
@@ -89,7 +89,10 @@ impl Place for Shelf {
 
 impl Drafts for Shelf {
     async fn draft(&self, slug: &str, text: &str) {
-        let content = Content { layout: Layout::Verbatim(text.to_owned()), ..Content::default() };
+        let mut content = content(text);
+        if let Layout::Sections(blocks) = &mut content.layout {
+            blocks.iter_mut().for_each(|block| block.title.clear());
+        }
         let version = PortableVersion { id: None, content, created_at: None };
         self.given.import(Portable { versions: vec![version], ..prompt(slug, &[]) }).await;
     }
