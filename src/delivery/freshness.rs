@@ -141,13 +141,10 @@ mod tests {
     #[test]
     fn what_fails_closed_has_no_rescue() {
         let closed = Exception { fail_closed: Some(true), ..Exception::default() };
-        let freshness = Freshness {
-            prompts: [("safety".to_owned(), closed)].into(),
-            ..Freshness::default()
-        };
-        let of = |prompt| {
-            freshness.windows(&reader("live"), Some(prompt), Allowance::default()).rescue
-        };
+        let freshness =
+            Freshness { prompts: [("safety".to_owned(), closed)].into(), ..Freshness::default() };
+        let of =
+            |prompt| freshness.windows(&reader("live"), Some(prompt), Allowance::default()).rescue;
 
         assert_eq!(of("safety"), Duration::ZERO);
         assert!(of("other") > Duration::ZERO);

@@ -5,6 +5,7 @@
 //! never followed anywhere.
 
 mod json;
+pub mod promptot;
 
 use http::HeaderMap;
 use http::HeaderValue;

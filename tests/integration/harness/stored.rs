@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use prompt_edge::model::{Layout, OriginName, Portable, PortableVersion, Reads};
+use prompt_edge::model::{OriginName, Portable, PortableVersion, Reads};
 use prompt_edge::origins::stored::Projects;
 use prompt_edge::origins::{Origin, Reader, Stored};
 use rusqlite::Connection;
@@ -40,13 +40,15 @@ impl Shelf {
         Self { given, projects, origin: Arc::new(origin), kept }
     }
 
-    /// The tables under these names, seen from another process.
+    /// Takes tables away, or brings them back, as another process could. What names them is left as
+    /// it is.
     fn rename(&self, from: [&str; 2], to: [&str; 2]) {
         let other = Connection::open(self.kept.path()).expect("the file opens");
+        let mut sql = "PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON;".to_owned();
         for (from, to) in from.iter().zip(to) {
-            let renamed = other.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}"));
-            renamed.expect("the table is there");
+            sql += &format!("ALTER TABLE {from} RENAME TO {to};");
         }
+        other.execute_batch(&sql).expect("the tables are there");
     }
 }
 
@@ -90,9 +92,7 @@ impl Place for Shelf {
 impl Drafts for Shelf {
     async fn draft(&self, slug: &str, text: &str) {
         let mut content = content(text);
-        if let Layout::Sections(blocks) = &mut content.layout {
-            blocks.iter_mut().for_each(|block| block.title.clear());
-        }
+        content.blocks.iter_mut().for_each(|block| block.title.clear());
         let version = PortableVersion { id: None, content, created_at: None };
         self.given.import(Portable { versions: vec![version], ..prompt(slug, &[]) }).await;
     }

@@ -184,7 +184,7 @@ macro_rules! keeps_an_origins_contract {
     };
     (@group tells $open:expr) => {
         keeps_an_origins_contract!(@each $open;
-            changes::every_change_is_told_once_it_can_be_read
+            changes::a_change_can_be_read_when_it_is_told
         );
     };
     (@each $open:expr; $($file:ident::$promise:ident)*) => {$(
