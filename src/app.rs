@@ -30,11 +30,14 @@ use crate::ledger::Ledger;
 use crate::model::OriginName;
 use crate::origins::sqlite::{self, OpenError, SqliteStore};
 use crate::origins::stored::Projects;
+use crate::origins::upstream::Upstream;
+use crate::origins::upstream::promptot::{self, PromptOt};
 use crate::origins::{self, Changes, Cursor, Origin, Store, Stored};
 use crate::server::{Drain, Listener, Router};
 use crate::telemetry::Metrics;
 use crate::telemetry::trace::Chain;
 use crate::wire::body::Limits;
+use crate::wire::client::Unusable;
 
 /// The version and the source revision of this binary.
 pub const BUILD: (&str, &str) = (env!("CARGO_PKG_VERSION"), env!("PROMPT_EDGE_REVISION"));
@@ -81,18 +84,27 @@ pub fn open_origins(config: &Config) -> Result<Vec<Arc<dyn Origin>>, OpenOriginE
 
 fn open_origin(origin: &config::Origin, store: &config::Store) -> Result<Arc<dyn Origin>, Fault> {
     let name = origin.name.clone();
-    match &origin.kind {
+    Ok(match &origin.kind {
+        Kind::PromptOt(remote) => {
+            let (key, draft_key) = (remote.keys.key(), remote.keys.draft_key());
+            let config = promptot::Config { key, draft_key };
+            Arc::new(PromptOt::new(upstream(name, remote)?, config))
+        }
         Kind::Sqlite { path } => {
             // Opening would make one, and an empty store has no prompts.
             path.metadata()?;
             let url = StoreUrl::Sqlite(path.clone());
             let store = open(&config::Store { url, ..store.clone() })?.store;
-            Ok(Arc::new(Stored::new(name, store, Projects::ByName)))
+            Arc::new(Stored::new(name, store, Projects::ByName))
         }
-        Kind::Files { .. } | Kind::Langfuse { .. } | Kind::PromptEdge(_) | Kind::PromptOt(_) => {
-            Err("this edge has no adapter for its kind".into())
+        Kind::Files { .. } | Kind::Langfuse { .. } | Kind::PromptEdge(_) => {
+            return Err("this edge has no adapter for its kind".into());
         }
-    }
+    })
+}
+
+fn upstream(name: OriginName, remote: &config::Remote) -> Result<Upstream, Unusable> {
+    Upstream::new(name, &remote.base_url, &remote.client)
 }
 
 /// An origin that cannot be used.

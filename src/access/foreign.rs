@@ -9,9 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::model::{
-    ApiKey, Credential, Grant, KeyId, OriginName, Project, Scope, Timestamp,
-};
+use crate::model::{ApiKey, Credential, Grant, KeyId, OriginName, Project, Scope, Timestamp};
 use crate::origins::{Error, Origin, Store};
 
 /// The origin whose keys are let through, and what it said of all of them.

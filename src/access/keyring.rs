@@ -143,7 +143,16 @@ impl Caller {
         };
         let (last_used, written) = (moment(|r| &r.last_used), moment(|r| &r.written));
         let reader = Arc::new(reader_of(&grant, holder));
-        Self(Arc::new(Record { grant, reader, verdict, stamp, limits, key_rate, last_used, written }))
+        Self(Arc::new(Record {
+            grant,
+            reader,
+            verdict,
+            stamp,
+            limits,
+            key_rate,
+            last_used,
+            written,
+        }))
     }
 }
 

@@ -185,8 +185,7 @@ mod tests {
         let prompt: PromptName = "greeting".parse().unwrap();
 
         for other in [b, c, d] {
-            let record =
-                |tenant| RecordKey { tenant, query: Query::Prompt(prompt.clone()) };
+            let record = |tenant| RecordKey { tenant, query: Query::Prompt(prompt.clone()) };
             assert_ne!(record(a), record(other));
             let answer = |tenant| AnswerKey {
                 tenant,

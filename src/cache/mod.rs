@@ -126,11 +126,7 @@ impl<A: Send + Sync + 'static> Cache<A> {
     }
 
     /// Which window something is in.
-    pub fn standing(
-        &self,
-        provenance: &Provenance,
-        elapsed: impl FnOnce() -> Moment,
-    ) -> Standing {
+    pub fn standing(&self, provenance: &Provenance, elapsed: impl FnOnce() -> Moment) -> Standing {
         provenance.standing(&self.generations, elapsed)
     }
 

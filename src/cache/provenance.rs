@@ -16,8 +16,8 @@
 //! [`crate::clock::Clock::elapsed`], which never goes back: an age cannot shrink. What a snapshot
 //! brought along was fetched before the clock began, at a negative moment.
 
-use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::cache::generation::{Generations, Stamp};
@@ -185,9 +185,10 @@ impl Provenance {
         generations: &Generations,
         elapsed: impl FnOnce() -> Moment,
     ) -> Standing {
-        let is_current = self.marks.iter().all(|(place, state)| {
-            generations.state(*place) == state.load(Ordering::Relaxed)
-        });
+        let is_current = self
+            .marks
+            .iter()
+            .all(|(place, state)| generations.state(*place) == state.load(Ordering::Relaxed));
         let fresh_until = self.fresh_until.load(Ordering::Acquire);
         if is_current && fresh_until == END {
             return Standing::Fresh;

@@ -279,11 +279,7 @@ pub(crate) fn keys(reader: &mut Reader<'_>) -> access::Config {
             default.touch_interval,
             SECOND..=HOUR,
         ),
-        foreign_for: reader.duration(
-            "keys.foreign_for",
-            default.foreign_for,
-            10 * SECOND..=DAY,
-        ),
+        foreign_for: reader.duration("keys.foreign_for", default.foreign_for, 10 * SECOND..=DAY),
     }
 }
 

@@ -130,11 +130,10 @@ mod tests {
         };
         let of = |allows| freshness.windows(&reader("live"), None, allows);
 
-        assert_eq!(of(allows(1, 2, 3)), Windows {
-            fresh: seconds(1),
-            stale: seconds(2),
-            rescue: seconds(3),
-        });
+        assert_eq!(
+            of(allows(1, 2, 3)),
+            Windows { fresh: seconds(1), stale: seconds(2), rescue: seconds(3) }
+        );
         assert_eq!(of(allows(1 << 30, 1 << 30, 1 << 30)), of(Allowance::default()));
     }
 
@@ -155,10 +154,13 @@ mod tests {
         let windows = Freshness::default().windows(&reader("live"), None, Allowance::default());
 
         // 30 s fresh, then stale up to the bound of 60 s, then the rest of 5 min and 24 h.
-        assert_eq!(windows, Windows {
-            fresh: seconds(30),
-            stale: seconds(30),
-            rescue: seconds(5 * 60 - 30 + 24 * 60 * 60),
-        });
+        assert_eq!(
+            windows,
+            Windows {
+                fresh: seconds(30),
+                stale: seconds(30),
+                rescue: seconds(5 * 60 - 30 + 24 * 60 * 60),
+            }
+        );
     }
 }

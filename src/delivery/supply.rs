@@ -27,12 +27,12 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use crate::cache::Cache;
 use crate::cache::entry::{Record, Sheet, What};
 use crate::cache::flight::{Abandoned, Boarded, Flights};
 use crate::cache::generation::Stamp;
 use crate::cache::key::{Query, RecordKey};
 use crate::cache::provenance::{Moment, Provenance, Standing, Windows, moment};
-use crate::cache::Cache;
 use crate::clock::{Clock, Stopwatch};
 use crate::delivery::answer::Finished;
 use crate::delivery::purge::{Mode, Purge};
@@ -175,9 +175,8 @@ impl Supply {
         // Asking for more than that would make every caller a flood.
         let is_forced =
             demand.no_cache && now.saturating_sub(provenance.said_at()) >= moment(NO_CACHE_EVERY);
-        let failed_lately = provenance
-            .failed_at()
-            .is_some_and(|at| now.saturating_sub(at) < moment(FAILED_LATELY));
+        let failed_lately =
+            provenance.failed_at().is_some_and(|at| now.saturating_sub(at) < moment(FAILED_LATELY));
         match standing {
             Standing::Gone => Use::Never,
             Standing::Fresh if is_forced => Use::IfTheOriginFails,
@@ -429,8 +428,7 @@ impl Supply {
     pub(crate) fn purge(self: &Arc<Self>, purge: &Purge, told_at: Option<Timestamp>) -> usize {
         let now = self.now();
         let kept = self.cache.records();
-        let kept: Vec<_> =
-            kept.filter(|(key, record)| purge.scope.concerns(key, record)).collect();
+        let kept: Vec<_> = kept.filter(|(key, record)| purge.scope.concerns(key, record)).collect();
         // Whoever comes after this must not board a flight from before it.
         for (key, _) in self.flights.under_way() {
             if purge.scope.may_concern(&key) {

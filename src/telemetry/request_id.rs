@@ -1,8 +1,8 @@
 //! The name of one request: `X-Request-Id`.
 
+use http::Extensions;
 use http::HeaderMap;
 use http::HeaderName;
-use http::Extensions;
 use http::HeaderValue;
 use http::request::Parts;
 use uuid::Uuid;

@@ -47,3 +47,19 @@ fn a_store_that_is_not_there_is_named_and_not_made() {
     assert!(said.contains("No such file"), "{said}");
     assert!(!folder.store().exists());
 }
+
+#[test]
+fn a_file_that_tls_needs_and_is_not_there_is_named_with_its_origin() {
+    let key = [("KEY".into(), "s3cret".into())];
+    let text = "[[origins]]\nname = \"a\"\nkind = \"promptot\"\nbase_url = \"https://host\"\n\
+                key = { env = \"KEY\" }\nca = \"no-such.pem\"\n";
+    let file = Some(File { name: "config.toml".into(), text: text.to_owned() });
+    let sources = Sources { file, environment: key.into(), ..Sources::default() };
+    let config = Config::load(&sources).expect("the text has no problems");
+
+    let Err(error) = app::open_origins(&config) else { panic!("there is no file") };
+
+    let said = Chain(&error).to_string();
+    assert!(said.starts_with("the origin `a` cannot be used: `ca`: "), "{said}");
+    assert!(said.contains("no-such.pem"), "{said}");
+}
