@@ -4,7 +4,6 @@
 //! environment by its name) and happens at the clock's moment. The store does the rest in one
 //! transaction, and tells every running edge through its changes: nothing here knows a cache.
 
-pub mod files;
 pub mod names;
 pub mod usage;
 

@@ -18,6 +18,7 @@
 //! 5. No method blocks an async worker; a dropped future leaves nothing half written.
 
 pub mod error;
+pub mod files;
 pub mod guard;
 pub mod sqlite;
 pub mod stored;

@@ -24,7 +24,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
 ];
 
 /// Concrete adapters. `config` describes one, `app` builds it; others know only the port.
-const ADAPTERS: &[&str] = &["origins::sqlite"];
+const ADAPTERS: &[&str] = &["origins::files", "origins::sqlite"];
 
 /// Folders whose `mod.rs` declares a port that the files and folders beside it implement.
 const PORTS: &[&str] = &["origins", "dialects"];

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use prompt_edge::authoring::files;
+use prompt_edge::formats::files;
 use prompt_edge::model::{Content, Portable};
 use prompt_edge::origins::sqlite::{Config, SqliteStore};
 use prompt_edge::origins::{Change, Cursor, Store};

@@ -22,6 +22,7 @@ mod logs;
 mod months;
 mod opening;
 mod operators;
+mod origins;
 mod serve;
 mod snapshot;
 mod sockets;

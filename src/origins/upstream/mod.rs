@@ -5,6 +5,7 @@
 //! never followed anywhere.
 
 mod json;
+pub mod langfuse;
 pub mod promptot;
 
 use http::HeaderMap;

@@ -5,6 +5,8 @@ pub(crate) mod authority;
 pub(crate) mod client;
 pub(crate) mod edge;
 pub(crate) mod exchange;
+pub(crate) mod langfuse;
+pub(crate) mod files;
 pub(crate) mod process;
 pub(crate) mod prompt;
 pub(crate) mod proxy;

@@ -198,3 +198,8 @@ macro_rules! keeps_an_origins_contract {
 
 keeps_an_origins_contract!(sqlite, crate::harness::stored::own().await, drafts ids tells);
 keeps_an_origins_contract!(sqlite_by_name, crate::harness::stored::by_name().await, drafts ids tells);
+keeps_an_origins_contract!(
+    langfuse, crate::harness::langfuse::Project::empty().await, drafts folders ids keys tells
+);
+keeps_an_origins_contract!(files_markdown, crate::harness::files::markdown().await, ids tells);
+keeps_an_origins_contract!(files_bundles, crate::harness::files::bundles().await, drafts ids tells);

@@ -1,0 +1,3 @@
+//! Platforms as origins: what each says, and what becomes of it.
+
+mod langfuse;
