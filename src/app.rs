@@ -7,6 +7,7 @@
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,9 +29,11 @@ use crate::dialects::Services;
 use crate::hooks::Hooks;
 use crate::ledger::Ledger;
 use crate::model::OriginName;
+use crate::origins::files::{self, FilesOrigin};
 use crate::origins::sqlite::{self, OpenError, SqliteStore};
 use crate::origins::stored::Projects;
 use crate::origins::upstream::Upstream;
+use crate::origins::upstream::langfuse::{self, Langfuse};
 use crate::origins::upstream::promptot::{self, PromptOt};
 use crate::origins::{self, Changes, Cursor, Origin, Store, Stored};
 use crate::server::{Drain, Listener, Router};
@@ -85,6 +88,18 @@ pub fn open_origins(config: &Config) -> Result<Vec<Arc<dyn Origin>>, OpenOriginE
 fn open_origin(origin: &config::Origin, store: &config::Store) -> Result<Arc<dyn Origin>, Fault> {
     let name = origin.name.clone();
     Ok(match &origin.kind {
+        Kind::Files { path } => Arc::new(FilesOrigin::open(files::Config::at(name, path))?),
+        Kind::Langfuse { remote, labels, poll_interval, pins } => {
+            let config = langfuse::Config {
+                key: remote.keys.key(),
+                live_label: labels.live.clone(),
+                draft_label: labels.draft.clone(),
+                versions: pins.clone(),
+                poll_interval: *poll_interval,
+                full_list_every: looks_in_an_hour(*poll_interval),
+            };
+            Arc::new(Langfuse::new(upstream(name, remote)?, config))
+        }
         Kind::PromptOt(remote) => {
             let (key, draft_key) = (remote.keys.key(), remote.keys.draft_key());
             let config = promptot::Config { key, draft_key };
@@ -97,14 +112,19 @@ fn open_origin(origin: &config::Origin, store: &config::Store) -> Result<Arc<dyn
             let store = open(&config::Store { url, ..store.clone() })?.store;
             Arc::new(Stored::new(name, store, Projects::ByName))
         }
-        Kind::Files { .. } | Kind::Langfuse { .. } | Kind::PromptEdge(_) => {
-            return Err("this edge has no adapter for its kind".into());
-        }
+        Kind::PromptEdge(_) => return Err("this edge has no adapter for its kind".into()),
     })
 }
 
 fn upstream(name: OriginName, remote: &config::Remote) -> Result<Upstream, Unusable> {
     Upstream::new(name, &remote.base_url, &remote.client)
+}
+
+/// One at least.
+fn looks_in_an_hour(interval: Duration) -> NonZeroU32 {
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+    let looks = HOUR.as_millis() / interval.as_millis().max(1);
+    u32::try_from(looks).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
 }
 
 /// An origin that cannot be used.

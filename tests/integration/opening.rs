@@ -9,15 +9,45 @@ use prompt_edge::telemetry::trace::Chain;
 use crate::contract::origin;
 use crate::harness::process::Folder;
 
+/// A configuration, in an environment where `KEY` is a key.
 fn configured(text: &str) -> Config {
     let file = File { name: "config.toml".into(), text: text.to_owned() };
-    let sources = Sources { file: Some(file), ..Sources::default() };
+    let environment = vec![("KEY".into(), "public:s3cret".into())];
+    let sources = Sources { file: Some(file), environment, ..Sources::default() };
     Config::load(&sources).expect("the text has no problems")
+}
+
+/// An entry of `[[origins]]` for a platform over HTTP.
+fn platform(name: &str, kind: &str) -> String {
+    let url = "https://127.0.0.1:1";
+    format!(
+        "[[origins]]\nname = \"{name}\"\nkind = \"{kind}\"\nbase_url = \"{url}\"\nkey = {{ env = \"KEY\" }}\n"
+    )
 }
 
 fn sqlite(folder: &Folder) -> Config {
     let path = folder.store();
     configured(&format!("[[origins]]\nname = \"other\"\nkind = \"sqlite\"\npath = {path:?}\n"))
+}
+
+#[tokio::test]
+async fn origins_are_opened_in_the_order_of_the_file() {
+    let folder = Folder::with_project();
+    let store = folder.store();
+    let text = [
+        platform("one", "promptot"),
+        platform("two", "langfuse"),
+        format!("[[origins]]\nname = \"three\"\nkind = \"sqlite\"\npath = {store:?}\n"),
+        format!(
+            "[[origins]]\nname = \"four\"\nkind = \"files\"\npath = {:?}\n",
+            folder.path("prompts")
+        ),
+    ];
+
+    let origins = app::open_origins(&configured(&text.concat())).expect("each can be used");
+
+    let names: Vec<_> = origins.iter().map(|origin| origin.name().as_str()).collect();
+    assert_eq!(names, ["one", "two", "three", "four"]);
 }
 
 #[tokio::test]
@@ -50,12 +80,7 @@ fn a_store_that_is_not_there_is_named_and_not_made() {
 
 #[test]
 fn a_file_that_tls_needs_and_is_not_there_is_named_with_its_origin() {
-    let key = [("KEY".into(), "s3cret".into())];
-    let text = "[[origins]]\nname = \"a\"\nkind = \"promptot\"\nbase_url = \"https://host\"\n\
-                key = { env = \"KEY\" }\nca = \"no-such.pem\"\n";
-    let file = Some(File { name: "config.toml".into(), text: text.to_owned() });
-    let sources = Sources { file, environment: key.into(), ..Sources::default() };
-    let config = Config::load(&sources).expect("the text has no problems");
+    let config = configured(&format!("{}ca = \"no-such.pem\"\n", platform("a", "promptot")));
 
     let Err(error) = app::open_origins(&config) else { panic!("there is no file") };
 

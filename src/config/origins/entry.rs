@@ -14,6 +14,7 @@ use crate::config::units::{HOUR, SECOND};
 use crate::delivery::freshness::{Exception, Freshness};
 use crate::model::{OriginName, PromptName};
 use crate::origins::guard;
+use crate::origins::upstream::langfuse;
 
 /// Reads `[[origins]]`. An entry that is not among the result has a problem. A question may take as
 /// long as an ask (`deadline`) or an answer of that origin; `is_offline` forbids those over HTTP.
@@ -244,13 +245,14 @@ impl<'r, 's> Entry<'r, 's> {
     }
 
     fn labels(&mut self) -> (Labels, Duration) {
-        let Labels { live, draft } = Labels::default();
+        let default = langfuse::Config::default();
+        let interval = self.at("poll_interval");
+        let mut read = |key: &str, default| self.reader.parsed(self.at(key), default, LABEL, label);
         let labels = Labels {
-            live: self.reader.parsed(self.at("live_label"), live, LABEL, label),
-            draft: self.reader.parsed(self.at("draft_label"), draft, LABEL, label),
+            live: read("live_label", default.live_label),
+            draft: read("draft_label", default.draft_label),
         };
-        let interval = self.reader.duration(self.at("poll_interval"), 10 * SECOND, SECOND..=HOUR);
-        (labels, interval)
+        (labels, self.reader.duration(interval, default.poll_interval, SECOND..=HOUR))
     }
 }
 

@@ -81,13 +81,6 @@ pub struct Labels {
     pub draft: String,
 }
 
-impl Default for Labels {
-    /// What Langfuse serves to those who ask for no label, and the label that it moves itself.
-    fn default() -> Self {
-        Self { live: "production".to_owned(), draft: "latest".to_owned() }
-    }
-}
-
 /// A platform over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remote {

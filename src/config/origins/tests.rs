@@ -79,7 +79,8 @@ fn the_examples_of_the_shipped_file_are_origins_of_every_kind() {
     assert!(matches!(&promptot.kind, Kind::PromptOt(remote) if remote.client.proxy.is_some()));
     assert!(matches!(&far.kind, Kind::PromptEdge(remote) if remote.client.proxy.is_none()));
     let Kind::Langfuse { labels, pins, .. } = &langfuse.kind else { panic!("{langfuse:?}") };
-    assert_eq!((labels, pins), (&Labels::default(), &[("support/greeting".to_owned(), 3)].into()));
+    assert_eq!((&*labels.live, &*labels.draft), ("production", "latest"));
+    assert_eq!(*pins, [("support/greeting".to_owned(), 3)].into());
     assert_eq!(folder.kind, Kind::Files { path: "prompts".into() });
     assert_eq!(other.kind, Kind::Sqlite { path: "/var/lib/prompt-edge/other.db".into() });
 }

@@ -192,13 +192,7 @@ fn edition(
         content,
         created_at: Timestamp::default(),
     };
-    Edition {
-        project,
-        prompt,
-        version,
-        defaults: serde_json::Map::new(),
-        composed_of: Vec::new(),
-    }
+    Edition { project, prompt, version, defaults: serde_json::Map::new(), composed_of: Vec::new() }
 }
 
 /// PromptOT never says what a prompt's slug is, so it is the name it was asked by.
