@@ -84,6 +84,11 @@ impl Foreign {
         self.origin.name()
     }
 
+    /// The word of an origin that admitted a key at `at`, before the start.
+    pub fn vouched(&self, at: Timestamp) -> Verdict {
+        Verdict::admitted(at, self.good_for)
+    }
+
     /// What a key stands for, if the origin admits it and a project is its own.
     ///
     /// # Errors

@@ -8,8 +8,9 @@
 //! A key that no store knows may be an origin's own ([`crate::access::foreign`]). Its caller is a
 //! tenant by itself: what it is served, no other key is.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use foldhash::quality::RandomState;
@@ -28,6 +29,7 @@ use crate::model::{
 };
 use crate::origins;
 use crate::origins::{Reader, Store};
+use crate::snapshot::image::KnownKey;
 use crate::telemetry::Metrics;
 use crate::telemetry::trace::Chain;
 
@@ -167,6 +169,8 @@ pub struct Keyring {
     flights: Flights<(KeyDigest, Stamp), Result<Option<Caller>, Refusal>>,
     unknown_key_for: Duration,
     foreign: Option<Arc<Foreign>>,
+    /// The store's keys of a snapshot: believed until the store has answered once.
+    remembered: Arc<Mutex<HashMap<KeyDigest, Grant>>>,
     /// The keys that their origin is being asked about again.
     judgements: Flights<KeyDigest, ()>,
 }
@@ -184,6 +188,7 @@ impl Keyring {
     ) -> Self {
         Self {
             foreign,
+            remembered: Arc::default(),
             judgements: Flights::new(tasks.clone()),
             store,
             generations,
@@ -226,6 +231,43 @@ impl Keyring {
             self.unknown.insert(digest, Absence { stamp, until });
             Refusal::Unauthenticated
         })
+    }
+
+    /// The keys in memory, for a snapshot that is taken at `now`.
+    pub fn capture(&self, now: Timestamp) -> Vec<KnownKey> {
+        let known = self.known.iter().map(|(digest, caller)| {
+            let record = &caller.0;
+            let vouched = record.verdict.as_ref().map(|verdict| now.since(verdict.admitted_at()));
+            KnownKey { digest: *digest, grant: record.grant.clone(), vouched }
+        });
+        known.collect()
+    }
+
+    /// Remembers the keys of a snapshot that was taken at `saved_at`. Those of the store are used
+    /// while it has not answered yet; those of an origin until its word on them is too old.
+    pub fn restore(&self, keys: impl Iterator<Item = KnownKey>, saved_at: Timestamp) {
+        let Some(foreign) = &self.foreign else {
+            let of_store = keys.filter(|key| key.vouched.is_none());
+            let remembered = of_store.map(|key| (key.digest, key.grant)).collect();
+            *self.remembered() = remembered;
+            return;
+        };
+        for KnownKey { digest, grant, vouched } in keys {
+            let Some(vouched) = vouched else {
+                self.remembered().insert(digest, grant);
+                continue;
+            };
+            let stamp = self.generations.stamp([Mark::Key(&digest), Mark::AnySettings]);
+            let holder = Some(Holder { digest, credential: None });
+            let verdict = Some(foreign.vouched(saved_at.minus(vouched)));
+            let found = Known { grant, holder, verdict };
+            let caller = Caller::new(found, stamp, None, (&self.book, &self.generations));
+            self.known.insert(digest, caller);
+        }
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, HashMap<KeyDigest, Grant>> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The keys used since this was asked last, and when. For `Store::touch_keys`.
@@ -277,7 +319,7 @@ impl Keyring {
         let metrics = Arc::clone(&self.metrics);
         let known = self.known.clone();
         let (book, generations) = (Arc::clone(&self.book), Arc::clone(&self.generations));
-        let foreign = self.foreign.clone();
+        let (foreign, remembered) = (self.foreign.clone(), Arc::clone(&self.remembered));
         async move {
             let before = known.get(&digest);
             let watch = Stopwatch::start();
@@ -288,10 +330,18 @@ impl Keyring {
                 found.as_ref().map_or_else(origins::Error::as_str, |_| "ok"),
                 watch.elapsed(),
             );
-            let grant = found.map_err(|error| {
-                tracing::warn!(error = %Chain(&error), "key look-up failed");
-                Refusal::from(&error)
-            })?;
+            let grant = match found {
+                Ok(grant) => {
+                    // From now on only its own word counts.
+                    remembered.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                    grant
+                }
+                Err(error) => {
+                    tracing::warn!(error = %Chain(&error), "key look-up failed");
+                    let remembered = remembered.lock().unwrap_or_else(PoisonError::into_inner);
+                    Some(remembered.get(&digest).cloned().ok_or(Refusal::from(&error))?)
+                }
+            };
             let found = match (grant, foreign) {
                 (Some(grant), _) => Some(Known { grant, holder: None, verdict: None }),
                 (None, None) => None,
@@ -312,7 +362,7 @@ impl Keyring {
                     })?;
                     introduced.map(|(grant, verdict)| Known {
                         grant,
-                        holder: Some((digest, credential)),
+                        holder: Some(Holder { digest, credential: Some(credential) }),
                         verdict: Some(verdict),
                     })
                 }
@@ -330,12 +380,21 @@ impl Keyring {
 struct Known {
     grant: Grant,
     /// The key itself, if it is the origin that knows it.
-    holder: Option<(KeyDigest, Credential)>,
+    holder: Option<Holder>,
     verdict: Option<Verdict>,
 }
 
-fn reader_of(grant: &Grant, holder: Option<(KeyDigest, Credential)>) -> Reader {
+/// A caller with a key that only its origin knows.
+struct Holder {
+    digest: KeyDigest,
+    /// The key itself, once it was presented since the start.
+    credential: Option<Credential>,
+}
+
+fn reader_of(grant: &Grant, holder: Option<Holder>) -> Reader {
+    let holder = holder.map(|Holder { digest, credential }| (digest, credential));
     let (holder, credential) = holder.unzip();
+    let credential = credential.flatten();
     Reader {
         tenant: Tenant { holder, ..grant.tenant() },
         project: grant.project.name.as_str().into(),

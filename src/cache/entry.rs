@@ -142,8 +142,9 @@ impl Sheet {
         Self { edition, prepared, weight_bytes }
     }
 
+    /// Whether a change of the prompt with this slug changes it.
     fn is_made_of(&self, slug: &Slug) -> bool {
-        self.edition.prompt.slug == *slug
+        self.edition.prompt.slug == *slug || self.edition.composed_of.contains(slug)
     }
 }
 

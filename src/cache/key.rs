@@ -131,6 +131,11 @@ pub struct AliasKey {
 }
 
 impl AliasKey {
+    /// The path and query.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
     pub(crate) fn weight_bytes(&self) -> usize {
         size_of::<Self>() + self.target.len()
     }

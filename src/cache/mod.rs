@@ -165,6 +165,16 @@ impl<A: Send + Sync + 'static> Cache<A> {
         self.answers.get(key)
     }
 
+    /// Every finished answer, in no order.
+    pub fn answers(&self) -> impl Iterator<Item = (Arc<AnswerKey>, Arc<Entry<A>>)> + '_ {
+        self.answers.iter()
+    }
+
+    /// Every raw target that still leads to an answer, in no order.
+    pub fn aliases(&self) -> impl Iterator<Item = (Arc<AliasKey>, Arc<Entry<A>>)> + '_ {
+        self.aliases.iter().filter_map(|(alias, entry)| Some((alias, entry.upgrade()?)))
+    }
+
     /// How many finished answers are kept that were made of this word of an origin.
     pub fn answers_of(&self, provenance: &Arc<Provenance>) -> usize {
         self.answers.iter().filter(|(_, entry)| Arc::ptr_eq(&entry.provenance, provenance)).count()

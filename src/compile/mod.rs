@@ -126,6 +126,11 @@ impl Prepared {
         }
     }
 
+    /// How many tokens the origin counted, where it is the one that compiles.
+    pub fn counted(&self) -> Option<u64> {
+        self.counted
+    }
+
     /// The joined text with its placeholders untouched.
     pub fn source(&self) -> &str {
         self.template.source()

@@ -31,12 +31,14 @@
 pub mod answer;
 pub mod ask;
 pub mod freshness;
+mod memory;
 pub mod purge;
 pub mod sources;
 mod supply;
 pub mod turns;
 pub mod why;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +55,8 @@ use crate::cache::{self, Cache, Holds};
 use crate::clock::Clock;
 use crate::compile::Resolved;
 use crate::model::{Environment, Noun, OriginName, PromptName, Reads, Refusal, Timestamp};
-use crate::origins::{Compile, Compiles};
+use crate::origins::{Compile, Compiles, Reader};
+use crate::snapshot::image::{self, Image};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
 use crate::wire::Representation;
@@ -315,6 +318,28 @@ impl Delivery {
     /// Every origin there is.
     pub fn sources(&self) -> &Sources {
         self.supply.sources()
+    }
+
+    /// Takes what is in memory down: what origins said, and the answers in use that were made of it.
+    pub fn capture(&self) -> (Vec<image::Record>, Vec<image::Answer>) {
+        memory::capture(&self.supply, &self.cache)
+    }
+
+    /// Fills memory with what was taken down `since` ago. `shapes` are the representations there
+    /// are, with the routes they are counted under. Returns the origins it is of.
+    pub fn restore(
+        &self,
+        image: &Image,
+        since: Duration,
+        shapes: &[(&'static str, Arc<RouteMetrics>)],
+        is_known: impl Fn(&Reader) -> bool,
+    ) -> BTreeSet<OriginName> {
+        memory::restore(&self.supply, &self.cache, image, since, shapes, is_known)
+    }
+
+    /// An origin does not answer just now: whoever asks for what is remembered of it does not wait.
+    pub fn doubt(&self, origin: &OriginName) {
+        self.supply.doubt(origin);
     }
 
     /// What is kept of a prompt in one environment, and how each record came to be. All are meant

@@ -39,7 +39,7 @@ use crate::delivery::purge::{Mode, Purge};
 use crate::delivery::sources::{Source, Sources};
 use crate::delivery::turns::Turns;
 use crate::delivery::why::{self, Attempt, Kept, Why, Window};
-use crate::model::{PromptName, Refusal, Timestamp};
+use crate::model::{OriginName, PromptName, Refusal, Timestamp};
 use crate::origins::{self, Found, Question, RETRY_AFTER, Reader, Told};
 use crate::telemetry::Metrics;
 use crate::telemetry::trace::Chain;
@@ -136,6 +136,11 @@ impl Supply {
     /// Every origin there is.
     pub(crate) fn sources(&self) -> &Sources {
         &self.sources
+    }
+
+    /// Whether a reader's origin tells of every change.
+    pub(crate) fn tells_all(&self, reader: &Reader) -> bool {
+        self.sources.of(reader).is_ok_and(|source| source.origin.tells_all())
     }
 
     /// The present moment.
@@ -453,6 +458,16 @@ impl Supply {
             seen.insert(Arc::as_ptr(record));
         }
         seen.len()
+    }
+
+    /// Notes that an origin does not answer, with everything that is kept of it.
+    pub(crate) fn doubt(&self, origin: &OriginName) {
+        let now = self.now();
+        for (_, record) in self.cache.records() {
+            if record.provenance.origin == *origin {
+                record.provenance.failed(now, "away");
+            }
+        }
     }
 
     /// What is kept of a prompt in one environment, and how each record came to be.

@@ -69,6 +69,11 @@ impl Router {
         Self(Arc::new(Parts { services, edge, promptot, hooks, max_in_flight, in_flight, shed }))
     }
 
+    /// Every representation there is, and the route it is counted under.
+    pub fn shapes(&self) -> Vec<(&'static str, Arc<RouteMetrics>)> {
+        self.0.promptot.shapes().into_iter().chain(self.0.edge.shapes()).collect()
+    }
+
     /// Answers one request from a connection with `peer`.
     pub fn handle<B>(&self, mut request: Request<B>, peer: IpAddr) -> Reply
     where

@@ -47,6 +47,7 @@ pub struct Metrics {
     served_age: Histogram,
     publish_delay: Histogram,
     refresh_stalled: Gauge,
+    snapshot: Gauge,
     origin_breaker: Family<NamedOrigin, Gauge>,
     origin_last_success: Family<NamedOrigin, Gauge>,
     origin_retries: Family<RetryLabels, Counter>,
@@ -143,6 +144,7 @@ impl Metrics {
         let served_age = Histogram::new(AGE_BUCKETS);
         let publish_delay = Histogram::new(DELAY_BUCKETS);
         let refresh_stalled = Gauge::<i64>::default();
+        let snapshot = Gauge::<i64>::default();
         let (decisions, overdrafts, shed) =
             (Family::default(), Counter::default(), Family::default());
 
@@ -186,6 +188,12 @@ impl Metrics {
             "1 while what is in use is not asked for again as it should be: alert on it",
             refresh_stalled.clone(),
         );
+        all.register_with_unit(
+            "snapshot_timestamp",
+            "When what the snapshot holds was in memory; its age is the time since",
+            Unit::Seconds,
+            snapshot.clone(),
+        );
         all.register(
             "origin_breaker",
             "Whether an origin is asked: 0 closed, 1 half open, 2 open",
@@ -228,6 +236,7 @@ impl Metrics {
             served_age,
             publish_delay,
             refresh_stalled,
+            snapshot,
             origin_breaker,
             origin_last_success,
             origin_retries,
@@ -333,6 +342,11 @@ impl Metrics {
     /// Counts a refusal of the key that is configured for an origin.
     pub fn origin_rejected(&self, origin: &str) {
         self.origin_rejections.get_or_create(&NamedOrigin::of(origin)).inc();
+    }
+
+    /// Notes that the snapshot holds what was in memory at `at`.
+    pub fn snapshot_written(&self, at: Timestamp) {
+        self.snapshot.set(at.as_millis().div_euclid(1_000));
     }
 
     /// Counts changes that an origin reported.

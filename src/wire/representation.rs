@@ -33,6 +33,21 @@ impl Representation {
         Self { body: body.into_boxed_slice().into(), etag, cache_control }
     }
 
+    /// Its body.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// Its tag.
+    pub fn etag(&self) -> &ETag {
+        &self.etag
+    }
+
+    /// For how long clients may keep it.
+    pub fn cache_control(&self) -> &HeaderValue {
+        &self.cache_control
+    }
+
     /// The length of its body.
     pub fn len_bytes(&self) -> usize {
         self.body.len()

@@ -15,6 +15,7 @@ mod crash;
 mod delivery;
 mod dialects;
 mod docs;
+mod far;
 mod harness;
 mod hooks;
 mod limits;

@@ -37,6 +37,7 @@ async fn origins_are_opened_in_the_order_of_the_file() {
     let text = [
         platform("one", "promptot"),
         platform("two", "langfuse"),
+        platform("far", "prompt-edge"),
         format!("[[origins]]\nname = \"three\"\nkind = \"sqlite\"\npath = {store:?}\n"),
         format!(
             "[[origins]]\nname = \"four\"\nkind = \"files\"\npath = {:?}\n",
@@ -46,8 +47,8 @@ async fn origins_are_opened_in_the_order_of_the_file() {
 
     let origins = app::open_origins(&configured(&text.concat())).expect("each can be used");
 
-    let names: Vec<_> = origins.iter().map(|origin| origin.name().as_str()).collect();
-    assert_eq!(names, ["one", "two", "three", "four"]);
+    let names: Vec<_> = origins.iter().map(|opened| opened.origin.name().as_str()).collect();
+    assert_eq!(names, ["one", "two", "far", "three", "four"]);
 }
 
 #[tokio::test]
@@ -59,9 +60,9 @@ async fn another_edges_store_is_read_by_the_names_of_things() {
 
     let origins = app::open_origins(&sqlite(&folder)).expect("the file is there");
 
-    assert_eq!(origins[0].name().as_str(), "other");
+    assert_eq!(origins[0].origin.name().as_str(), "other");
     let question = Question { reader: &reader, prompt: &prompt, compile: None, known: None };
-    let told = origins[0].prompt(question).await.expect("it answers");
+    let told = origins[0].origin.prompt(question).await.expect("it answers");
     let Found::Present(Text::Edition(edition)) = told.found else { panic!("{told:?}") };
     assert_eq!(edition.prompt.slug.as_str(), "greeting");
 }

@@ -161,14 +161,14 @@ async fn a_dead_platform_cannot_be_reached() {
 #[tokio::test]
 async fn json_that_nests_too_deep_is_refused_unread() {
     let vendor = Vendor::start(|_| Said {
-        body: ["[".repeat(65), "]".repeat(65)].concat().into(),
+        body: ["[".repeat(81), "]".repeat(81)].concat().into(),
         ..Said::json(json!(null))
     });
 
     let error = ask(&vendor.await).await.expect_err("it is too deep");
 
     let source = error.source().expect("it says what is wrong").to_string();
-    assert_eq!(source, "it nests more than 64 objects and arrays");
+    assert_eq!(source, "it nests more than 80 objects and arrays");
 }
 
 #[tokio::test]

@@ -106,23 +106,5 @@ pub enum Keys {
     PassThrough,
 }
 
-impl Keys {
-    /// Ours for everybody; `None` where every caller brings one.
-    pub fn key(&self) -> Option<Credential> {
-        match self {
-            Self::Mapped { key, .. } => Some(key.clone()),
-            Self::PassThrough => None,
-        }
-    }
-
-    /// Ours for environments that read drafts, if that is another one.
-    pub fn draft_key(&self) -> Option<Credential> {
-        match self {
-            Self::Mapped { draft_key, .. } => draft_key.clone(),
-            Self::PassThrough => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use http::Request;
 
-use crate::delivery::Denied;
+use crate::delivery::{Denied, ListShape, Shape};
 use crate::dialects::{Served, Services};
 use crate::model::Refusal;
 use crate::telemetry::Metrics;
@@ -52,6 +52,14 @@ impl Edge {
             prompt: of(Route::Prompt),
             unknown: of(Route::Unknown),
         }
+    }
+
+    /// Every representation, and the route it is counted under.
+    pub fn shapes(&self) -> [(&'static str, Arc<RouteMetrics>); 2] {
+        [
+            (shapes::Edition.name(), Arc::clone(&self.prompt)),
+            (shapes::Prompts.name(), Arc::clone(&self.prompts)),
+        ]
     }
 
     /// Answers one request, whatever it is. Its body means nothing and is not read.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use http::Request;
 use hyper::body::Body;
 
-use crate::delivery::Denied;
+use crate::delivery::{Denied, ListShape, Shape};
 use crate::dialects::{Served, Services};
 use crate::model::Refusal;
 use crate::telemetry::Metrics;
@@ -49,6 +49,15 @@ impl PromptOt {
             prompt: of(Route::Prompt),
             unknown: of(Route::Unknown),
         }
+    }
+
+    /// Every representation, and the route it is counted under.
+    pub fn shapes(&self) -> [(&'static str, Arc<RouteMetrics>); 3] {
+        [
+            (shapes::Compiled.name(), Arc::clone(&self.compiled)),
+            (shapes::Delivered.name(), Arc::clone(&self.prompt)),
+            (shapes::Prompts.name(), Arc::clone(&self.prompts)),
+        ]
     }
 
     /// Answers one request, whatever it is.

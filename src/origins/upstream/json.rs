@@ -17,8 +17,9 @@ pub(super) fn read(body: &[u8]) -> Result<Value, BoxError> {
     Ok(serde_json::from_slice(body)?)
 }
 
-/// Deeper than any prompt: model settings and variables are written by people.
-const DEPTH: usize = 64;
+/// Deeper than any prompt: model settings and variables are written by people. A value may nest 64
+/// levels (`formats::fields`), and another edge puts a few around it.
+const DEPTH: usize = 80;
 
 /// How many objects and arrays are open at once, in one pass. Of what is no JSON any number will
 /// do, since the parser refuses it.

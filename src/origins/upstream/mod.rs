@@ -4,6 +4,7 @@
 //! answers is hostile until it has been read: bounded in bytes and depth, of the right media type,
 //! never followed anywhere.
 
+pub mod edge;
 mod json;
 pub mod langfuse;
 pub mod promptot;

@@ -52,9 +52,6 @@ impl PromptOt {
     async fn ask(&self, question: Question<'_>) -> Result<Told<Text>, Error> {
         let Question { reader, prompt, compile, known } = question;
         let Some(target) = target(prompt, compile) else { return Ok(Told::plainly(None)) };
-        if target.len() > MAX_TARGET_BYTES {
-            return Err(self.refused(TOO_LONG.to_owned()));
-        }
         let key = self.bearer(self.key_of(reader)?)?;
         let mut heard = self.upstream.get(&target, &key, known).await?;
         let found = match heard.status {
@@ -62,7 +59,7 @@ impl PromptOt {
             304 if known.is_some() => Found::Unchanged,
             400 => {
                 let problem = self.understood(shapes::problem(&heard.body))?;
-                return Err(self.refused(problem));
+                return Err(Error::Refused { origin: self.name().clone(), problem });
             }
             404 => {
                 self.understood(shapes::absence(&heard.body))?;
@@ -112,10 +109,6 @@ impl PromptOt {
     /// What PromptOT says of no key, and would say of one that no header can hold.
     fn opens_nothing(&self) -> Error {
         Error::Rejected { origin: self.name().clone(), status: 401 }
-    }
-
-    fn refused(&self, problem: String) -> Error {
-        Error::Refused { origin: self.name().clone(), problem }
     }
 
     fn understood<T>(&self, read: Result<T, Misfit>) -> Result<T, Error> {
@@ -248,13 +241,6 @@ const LIST: &str = "/prompts";
 
 /// All but the unreserved characters of RFC 3986 §2.3: in one segment of a path, slashes too.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// What fits into a URL together with a base: `http::Uri` ends at 65,534 bytes.
-const MAX_TARGET_BYTES: usize = 60_000;
-
-/// What is said of variables that do not.
-const TOO_LONG: &str = "too long for an origin that takes them in its URL: \
-                        at most 60,000 bytes, percent-encoded";
 
 #[cfg(test)]
 mod tests;

@@ -196,6 +196,16 @@ macro_rules! keeps_an_origins_contract {
     )*};
 }
 
+keeps_an_origins_contract!(
+    promptot,
+    crate::harness::promptot::with_keys_mapped().await,
+    drafts folders ids keys
+);
+keeps_an_origins_contract!(
+    promptot_passed_through,
+    crate::harness::promptot::with_keys_passed_through().await,
+    drafts folders ids keys
+);
 keeps_an_origins_contract!(sqlite, crate::harness::stored::own().await, drafts ids tells);
 keeps_an_origins_contract!(sqlite_by_name, crate::harness::stored::by_name().await, drafts ids tells);
 keeps_an_origins_contract!(
@@ -203,3 +213,4 @@ keeps_an_origins_contract!(
 );
 keeps_an_origins_contract!(files_markdown, crate::harness::files::markdown().await, ids tells);
 keeps_an_origins_contract!(files_bundles, crate::harness::files::bundles().await, drafts ids tells);
+keeps_an_origins_contract!(edge, crate::harness::far::Far::start().await, drafts ids keys);
