@@ -19,9 +19,9 @@ fn configured(text: &str) -> Config {
 
 /// An entry of `[[origins]]` for a platform over HTTP.
 fn platform(name: &str, kind: &str) -> String {
-    let url = "https://127.0.0.1:1";
     format!(
-        "[[origins]]\nname = \"{name}\"\nkind = \"{kind}\"\nbase_url = \"{url}\"\nkey = {{ env = \"KEY\" }}\n"
+        "[[origins]]\nname = \"{name}\"\nkind = \"{kind}\"\n\
+         base_url = \"https://127.0.0.1:1\"\nkey = {{ env = \"KEY\" }}\n"
     )
 }
 

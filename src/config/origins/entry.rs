@@ -273,7 +273,7 @@ fn label(text: &str) -> Result<String, &'static str> {
 const NAME: &str =
     "a name of 1 to 32 lower-case letters, digits, dashes and underscores, other than store";
 const LABEL: &str = "a label of 1 to 36 lower-case letters, digits, dashes, dots and underscores";
-const PROMPT: &str = "the name of a prompt, of 1 to 256 bytes, in quotes if it is not one of letters, digits and dashes";
+const PROMPT: &str = "the name of a prompt, of 1 to 256 bytes";
 
 const WINDOW: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(365 * 24 * 60 * 60);
 /// The largest number that Langfuse's database has for a version.

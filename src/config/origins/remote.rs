@@ -92,7 +92,8 @@ impl Entry<'_, '_> {
             None => *passing = Some(self.path.clone()),
             Some(first) => {
                 let expected = format!(
-                    "mapped: {first} is pass-through, and a caller's key is shown to one origin only"
+                    "mapped: {first} is pass-through, and a caller's key is shown to one origin \
+                     only"
                 );
                 self.reader.refuse(&[&self.at("keys")], "\"pass-through\"", &expected);
             }
