@@ -18,7 +18,7 @@ use crate::origins::upstream::edge::{self, Edge};
 use crate::origins::upstream::langfuse::{self, Langfuse};
 use crate::origins::upstream::promptot::{self, PromptOt};
 use crate::origins::{Origin, Store};
-use crate::wire::client;
+use crate::wire::client::Unusable;
 
 /// The ports that the configured store is behind.
 pub struct Opened {
@@ -71,10 +71,9 @@ pub fn open_origins(config: &Config) -> Result<Vec<OpenedOrigin>, OpenOriginErro
         let origin =
             opened.map_err(|source| OpenOriginError { name: entry.name.clone(), source })?;
         let remote = entry.remote();
-        let is_offline = config.offline;
         Ok(OpenedOrigin {
             origin,
-            guard: remote.map(|_| guard::Config { is_offline, ..entry.guard }),
+            guard: remote.map(|_| entry.guard),
             freshness: entry.freshness.clone(),
             lets_keys_through: remote.is_some_and(|remote| remote.keys == Keys::PassThrough),
         })
@@ -115,20 +114,8 @@ fn open_origin(entry: &config::Origin, store: &config::Store) -> Result<Arc<dyn 
     })
 }
 
-fn upstream(name: OriginName, remote: &Remote) -> Result<Upstream, client::Unusable> {
-    let certificate = remote.client_certificate.as_ref();
-    let config = client::Config {
-        connect_timeout: remote.connect_timeout,
-        first_byte_timeout: remote.first_byte_timeout,
-        total_timeout: remote.total_timeout,
-        max_body_bytes: remote.max_body_bytes,
-        ca: remote.ca.clone(),
-        client_certificate: certificate.map(|both| (both.certificate.clone(), both.key.clone())),
-        proxy: remote.proxy.clone(),
-        // A plain URL to another machine was refused with the configuration, unless it is allowed.
-        allow_http: true,
-    };
-    Upstream::new(name, &remote.base_url, &config)
+fn upstream(name: OriginName, remote: &Remote) -> Result<Upstream, Unusable> {
+    Upstream::new(name, &remote.base_url, &remote.client)
 }
 
 /// The key and the draft key of a platform; none where callers bring theirs.

@@ -113,7 +113,7 @@ async fn warn_of_strays(authoring: &Authoring) {
             }
         }
         Err(error) => {
-            tracing::warn!(error = %Chain(&error), "the store does not say what origins projects have");
+            tracing::warn!(error = %Chain(&error), "the store does not list its projects");
         }
     }
 }

@@ -253,7 +253,8 @@ mod tests {
     #[test]
     fn an_entry_of_an_array_goes_by_its_name_and_else_by_its_number() {
         let file = file(
-            "[[a]]\nname = \"x\"\n[a.\"b c\".d]\ne = 1\n[[a]]\nname = \"x\"\n[[a]]\nname = \"y.z\"\n",
+            "[[a]]\nname = \"x\"\n[a.\"b c\".d]\ne = 1\n\
+             [[a]]\nname = \"x\"\n[[a]]\nname = \"y.z\"\n",
         );
         let document = Document::parse(&file).unwrap();
 

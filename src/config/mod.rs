@@ -14,11 +14,11 @@
 //! ```
 //!
 //! Whole and parts: `resolve` lists every key with its range, `origins` every key of an origin;
-//! `reader` reads one key from all sources, as one of the types in `values`; `document` is the parsed
-//! file and `given` one source's word; `secrets` reads what the file only points to; `names` turns
-//! key paths into variables and typos into suggestions; [`units`] reads `30s` and `64 MiB`, `places`
-//! URLs and paths; `sections` holds the tables that belong to no module of their own; `problem` is
-//! what the operator sees.
+//! `reader` reads one key from all sources, as one of the types in `values`; `document` is the
+//! parsed file and `given` one source's word; `secrets` reads what the file only points to; `names`
+//! turns key paths into variables and typos into suggestions; [`units`] reads `30s` and `64 MiB`,
+//! `places` URLs and paths; `sections` holds the tables that belong to no module of their own;
+//! `problem` is what the operator sees.
 //!
 //! # Invariants
 //!
@@ -56,7 +56,7 @@ use std::ffi::OsString;
 
 pub use document::File;
 pub use names::variable;
-pub use origins::{ClientCertificate, Keys, Kind, Labels, Origin, Remote};
+pub use origins::{Keys, Kind, Labels, Origin, Remote};
 pub use problem::{Found, Place, Problem, Problems};
 use reader::Reader;
 pub use reader::{Flag, Key, Sources};

@@ -1,5 +1,5 @@
-//! The tables that `app` reads itself: which store, which addresses, which snapshot. Every other table belongs to
-//! the module it sets up.
+//! The tables that `app` reads itself: which store, which addresses, which snapshot. Every other
+//! table belongs to the module it sets up.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};

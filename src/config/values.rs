@@ -1,4 +1,4 @@
-//! The types a value may be read as: what each takes, and what is said of a value that does not fit.
+//! The types a value may be read as: what each takes, and what is said of one that does not fit.
 
 use std::borrow::Cow;
 use std::fmt::Display;

@@ -363,13 +363,7 @@ impl Delivery {
                 let view = ask.shape.view().ok_or(Refusal::CompiledByOrigin)?;
                 Ok(Query::Compiled(prompt, Compile::of(view, &ask.variables)))
             }
-            (Compiles::There, Resolve::Nothing) if ask.shape.view().is_none() => {
-                Err(Refusal::CompiledByOrigin)
-            }
-            (Compiles::There, Resolve::Nothing) => Err(Refusal::BadInput {
-                field: "resolve",
-                problem: "this project's prompts are compiled by their origin: leave it out".into(),
-            }),
+            (Compiles::There, Resolve::Nothing) => Err(Refusal::CompiledByOrigin),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::config::units::{HOUR, SECOND};
 use crate::delivery::freshness::{Exception, Freshness};
 use crate::model::{OriginName, PromptName};
 use crate::origins::guard;
+use crate::origins::upstream::langfuse;
 
 /// Reads `[[origins]]`. An entry that is not among the result has a problem. A question may take as
 /// long as an ask (`deadline`) or an answer of that origin; `is_offline` forbids those over HTTP.
@@ -26,7 +27,8 @@ pub(crate) fn all(reader: &mut Reader<'_>, deadline: Duration, is_offline: bool)
             let remote = origin.remote();
             let guard = guard::Config {
                 // An answer that is on its way is worth waiting for, if only for the next ask.
-                deadline: remote.map_or(deadline, |remote| deadline.max(remote.total_timeout)),
+                deadline: remote
+                    .map_or(deadline, |remote| deadline.max(remote.client.total_timeout)),
                 is_offline: is_offline && remote.is_some(),
                 ..origin.guard
             };
@@ -243,13 +245,14 @@ impl<'r, 's> Entry<'r, 's> {
     }
 
     fn labels(&mut self) -> (Labels, Duration) {
-        let Labels { live, draft } = Labels::default();
+        let default = langfuse::Config::default();
+        let interval = self.at("poll_interval");
+        let mut read = |key: &str, default| self.reader.parsed(self.at(key), default, LABEL, label);
         let labels = Labels {
-            live: self.reader.parsed(self.at("live_label"), live, LABEL, label),
-            draft: self.reader.parsed(self.at("draft_label"), draft, LABEL, label),
+            live: read("live_label", default.live_label),
+            draft: read("draft_label", default.draft_label),
         };
-        let interval = self.reader.duration(self.at("poll_interval"), 10 * SECOND, SECOND..=HOUR);
-        (labels, interval)
+        (labels, self.reader.duration(interval, default.poll_interval, SECOND..=HOUR))
     }
 }
 
@@ -270,7 +273,7 @@ fn label(text: &str) -> Result<String, &'static str> {
 const NAME: &str =
     "a name of 1 to 32 lower-case letters, digits, dashes and underscores, other than store";
 const LABEL: &str = "a label of 1 to 36 lower-case letters, digits, dashes, dots and underscores";
-const PROMPT: &str = "the name of a prompt, of 1 to 256 bytes, in quotes if it is not one of letters, digits and dashes";
+const PROMPT: &str = "the name of a prompt, of 1 to 256 bytes";
 
 const WINDOW: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(365 * 24 * 60 * 60);
 /// The largest number that Langfuse's database has for a version.

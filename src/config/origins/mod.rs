@@ -13,6 +13,7 @@ use crate::delivery::freshness::Freshness;
 use crate::hooks;
 use crate::model::{Credential, OriginName};
 use crate::origins::guard;
+use crate::wire::client;
 
 /// A place prompts come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,13 +81,6 @@ pub struct Labels {
     pub draft: String,
 }
 
-impl Default for Labels {
-    /// What Langfuse serves to those who ask for no label, and the label that it moves itself.
-    fn default() -> Self {
-        Self { live: "production".to_owned(), draft: "latest".to_owned() }
-    }
-}
-
 /// A platform over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remote {
@@ -94,20 +88,8 @@ pub struct Remote {
     pub base_url: Uri,
     /// Whose keys it is asked with.
     pub keys: Keys,
-    /// How long connecting may take, the handshake of TLS included.
-    pub connect_timeout: Duration,
-    /// How long it may take until an answer begins.
-    pub first_byte_timeout: Duration,
-    /// How long it may take until an answer has ended.
-    pub total_timeout: Duration,
-    /// The longest answer that is read.
-    pub max_body_bytes: u64,
-    /// PEM file of the authorities to trust instead of the public ones.
-    pub ca: Option<PathBuf>,
-    /// What this edge shows of itself.
-    pub client_certificate: Option<ClientCertificate>,
-    /// The HTTP proxy to ask through.
-    pub proxy: Option<Uri>,
+    /// How it is asked.
+    pub client: client::Config,
 }
 
 /// Whose keys a platform is asked with.
@@ -122,15 +104,6 @@ pub enum Keys {
     },
     /// The caller's own.
     PassThrough,
-}
-
-/// A certificate and its private key, each a PEM file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientCertificate {
-    /// The chain, the edge's own first.
-    pub certificate: PathBuf,
-    /// The private key.
-    pub key: PathBuf,
 }
 
 #[cfg(test)]

@@ -2,46 +2,55 @@
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Uri;
 
 use crate::config::origins::entry::{Entry, KindName, WITH_DRAFT_KEY};
-use crate::config::origins::{ClientCertificate, Keys, Remote};
+use crate::config::origins::{Keys, Remote};
 use crate::config::places::{self, PATH};
 use crate::config::secrets;
 use crate::config::units::{KIB, MIB, MILLISECOND, MINUTE, SECOND};
 use crate::hooks::signature::PROMPTOT_SIGNATURE;
 use crate::hooks::{self, Scheme};
 use crate::origins::guard;
+use crate::wire::client;
 
 impl Entry<'_, '_> {
     /// `passing` is the origin before it that passes keys through, if there is one; then it is this
     /// one, if it does.
     pub(super) fn remote(&mut self, passing: &mut Option<String>) -> Option<Remote> {
-        let base_url = self.base_url();
+        let client = self.client();
+        let base_url = self.base_url(client.allow_http);
         let keys = self.keys(passing);
-        let client_certificate = self.client_certificate();
-        let mut timeout =
-            |key: &str, default, range| self.reader.duration(self.at(key), default, range);
-        Some(Remote {
-            connect_timeout: timeout("connect_timeout", 2 * SECOND, TIMEOUT),
-            first_byte_timeout: timeout("first_byte_timeout", 5 * SECOND, TIMEOUT),
-            total_timeout: timeout("total_timeout", 10 * SECOND, TIMEOUT),
-            max_body_bytes: self.reader.size(self.at("max_body"), 8 * MIB, KIB..=64 * MIB),
-            ca: self.reader.text(self.at("ca"), PATH, places::path),
-            proxy: self.reader.text(self.at("proxy"), places::PROXY, places::proxy),
-            client_certificate,
-            base_url: base_url?,
-            keys: keys?,
-        })
+        Some(Remote { base_url: base_url?, keys: keys?, client })
     }
 
-    fn base_url(&mut self) -> Option<Uri> {
+    fn client(&mut self) -> client::Config {
+        let default = client::Config::default();
+        let client_certificate = self.client_certificate();
+        let mut timeout = |key: &str, default| self.reader.duration(self.at(key), default, TIMEOUT);
+        client::Config {
+            connect_timeout: timeout("connect_timeout", default.connect_timeout),
+            first_byte_timeout: timeout("first_byte_timeout", default.first_byte_timeout),
+            total_timeout: timeout("total_timeout", default.total_timeout),
+            max_body_bytes: self.reader.size(
+                self.at("max_body"),
+                default.max_body_bytes,
+                KIB..=64 * MIB,
+            ),
+            ca: self.reader.text(self.at("ca"), PATH, places::path),
+            client_certificate,
+            proxy: self.reader.text(self.at("proxy"), places::PROXY, places::proxy),
+            allow_http: self.reader.switch(self.at("allow_http"), default.allow_http),
+        }
+    }
+
+    fn base_url(&mut self, allows_http: bool) -> Option<Uri> {
         let path = self.at("base_url");
         let url = self.reader.text(path.clone(), places::BASE, places::base);
         self.require("base_url", places::BASE);
-        let allows_http = self.reader.switch(self.at("allow_http"), false);
         let url = url?;
         if places::is_exposed(&url) && !allows_http {
             let expected = "https://, or allow_http = true: keys and prompts would be readable \
@@ -83,7 +92,8 @@ impl Entry<'_, '_> {
             None => *passing = Some(self.path.clone()),
             Some(first) => {
                 let expected = format!(
-                    "mapped: {first} is pass-through, and a caller's key is shown to one origin only"
+                    "mapped: {first} is pass-through, and a caller's key is shown to one origin \
+                     only"
                 );
                 self.reader.refuse(&[&self.at("keys")], "\"pass-through\"", &expected);
             }
@@ -141,7 +151,7 @@ impl Entry<'_, '_> {
         })
     }
 
-    fn client_certificate(&mut self) -> Option<ClientCertificate> {
+    fn client_certificate(&mut self) -> Option<(PathBuf, PathBuf)> {
         let table = self.at("client_certificate");
         let is_there = self.reader.table(&table, CLIENT_CERTIFICATE);
         let mut file = |key: &str| {
@@ -151,7 +161,7 @@ impl Entry<'_, '_> {
             self.reader.text(format!("{table}.{key}"), PATH, places::path)
         };
         let (certificate, key) = (file("certificate"), file("key"));
-        Some(ClientCertificate { certificate: certificate?, key: key? })
+        certificate.zip(key)
     }
 }
 

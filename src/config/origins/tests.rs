@@ -76,10 +76,11 @@ fn the_examples_of_the_shipped_file_are_origins_of_every_kind() {
     assert_eq!(names, ["promptot", "far", "langfuse", "folder", "other"]);
     assert_eq!(config.snapshot.key.unwrap().expose(), &[0x0f; 32]);
     let [promptot, far, langfuse, folder, other] = &*config.origins else { panic!("five") };
-    assert!(matches!(&promptot.kind, Kind::PromptOt(remote) if remote.proxy.is_some()));
-    assert!(matches!(&far.kind, Kind::PromptEdge(remote) if remote.proxy.is_none()));
+    assert!(matches!(&promptot.kind, Kind::PromptOt(remote) if remote.client.proxy.is_some()));
+    assert!(matches!(&far.kind, Kind::PromptEdge(remote) if remote.client.proxy.is_none()));
     let Kind::Langfuse { labels, pins, .. } = &langfuse.kind else { panic!("{langfuse:?}") };
-    assert_eq!((labels, pins), (&Labels::default(), &[("support/greeting".to_owned(), 3)].into()));
+    assert_eq!((&*labels.live, &*labels.draft), ("production", "latest"));
+    assert_eq!(*pins, [("support/greeting".to_owned(), 3)].into());
     assert_eq!(folder.kind, Kind::Files { path: "prompts".into() });
     assert_eq!(other.kind, Kind::Sqlite { path: "/var/lib/prompt-edge/other.db".into() });
 }
@@ -168,18 +169,12 @@ fn an_entry_is_the_defaults_and_what_it_says() {
     let remote = Remote {
         base_url: "https://host/v1".parse().unwrap(),
         keys: Keys::Mapped { key, draft_key: None },
-        connect_timeout: Duration::from_secs(2),
-        first_byte_timeout: Duration::from_secs(5),
-        total_timeout: Duration::from_secs(10),
-        max_body_bytes: 8 << 20,
-        ca: None,
-        client_certificate: None,
-        proxy: None,
+        client: client::Config::default(),
     };
     let expected = Origin {
         name: OriginName::new("a"),
         freshness,
-        guard: guard::Config { deadline: remote.total_timeout, ..guard::Config::default() },
+        guard: guard::Config { deadline: remote.client.total_timeout, ..guard::Config::default() },
         kind: Kind::PromptOt(remote),
         hook: None,
     };

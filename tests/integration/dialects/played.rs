@@ -14,6 +14,7 @@ use std::fmt::Write;
 use std::fs;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,11 +22,15 @@ use http::Request;
 use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use prompt_edge::access::quota::OnLedgerLoss;
+use prompt_edge::app::OpenedOrigin;
 use prompt_edge::config::Config;
+use prompt_edge::delivery::freshness::Freshness;
 use prompt_edge::model::{Noun, Plan, PlanName, Rate, Refusal, Scope};
 use prompt_edge::origins::NewKey;
+use prompt_edge::origins::upstream::promptot;
 use serde_json::{Value, json};
 
+use crate::harness;
 use crate::harness::edge::Edge;
 use crate::harness::exchange::{Answer, compiled, request};
 use crate::harness::prompt::{Draft, prompt};
@@ -105,7 +110,19 @@ struct Played {
 
 impl Played {
     async fn start() -> Self {
-        let edge = Edge::configured(&limited(), [greeting(), report(), warm()]).await;
+        // Nobody listens there: what it is about is settled before it is asked.
+        let origin = OpenedOrigin {
+            origin: Arc::new(promptot::PromptOt::new(
+                harness::promptot::upstream("http://127.0.0.1:9"),
+                promptot::Config::default(),
+            )),
+            guard: None,
+            freshness: Freshness::default(),
+            lets_keys_through: false,
+        };
+        let prompts = [greeting(), report(), warm()];
+        let edge = Edge::in_front_of(&limited(), vec![origin], prompts).await;
+        let compiling = edge.project_of("promptot", "compiling").await;
         let spent = edge.project_on("one_a_month", "spent", greeting()).await;
         let slow = edge.project_on("one_a_second", "slow", greeting()).await;
         edge.draft(prompt("unpublished").id(ids::UNPUBLISHED).text("Not yet")).await;
@@ -134,6 +151,7 @@ impl Played {
             ("<empty>", empty),
             ("<spent>", spent),
             ("<slow>", slow),
+            ("<compiling>", compiling),
             ("<revoked>", revoked),
             ("<project>", edge.project.uuid.to_string()),
             ("<64 KiB of variables and a byte>", object((64 << 10) + 1)),

@@ -9,11 +9,13 @@ use std::task::{Context, Waker};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use prompt_edge::app::{Assembly, Opened};
+use prompt_edge::app::{Assembly, Opened, OpenedOrigin};
 use prompt_edge::authoring::Authoring;
 use prompt_edge::clock::{Clock, ManualClock};
 use prompt_edge::config::Config;
-use prompt_edge::model::{Environment, KeyDigest, KeyId, Portable, Project, PromptName, Scope};
+use prompt_edge::model::{
+    Environment, KeyDigest, KeyId, OriginName, Portable, Project, PromptName, Scope,
+};
 use prompt_edge::origins::{Cursor, NewKey, Store};
 use prompt_edge::server::Reply;
 use serde_json::Value;
@@ -56,6 +58,15 @@ impl Edge {
         config: &Config,
         prompts: impl IntoIterator<Item = Draft>,
     ) -> Self {
+        Self::in_front_of(config, Vec::new(), prompts).await
+    }
+
+    /// The same, with origins beside the store.
+    pub(crate) async fn in_front_of(
+        config: &Config,
+        origins: Vec<OpenedOrigin>,
+        prompts: impl IntoIterator<Item = Draft>,
+    ) -> Self {
         let kept = store::sqlite();
         let store = Arc::new(Watched::new(Arc::clone(&kept.store)));
         let clock = Arc::new(ManualClock::at(at(0)));
@@ -64,7 +75,7 @@ impl Edge {
         let unlimited = authoring.create_project("acme", "enterprise").await;
         let project = unlimited.expect("the name is free");
         let ledger = Arc::new(Account::over(Arc::clone(&kept.ledger)));
-        let opened = Opened { store: store.clone(), ledger: ledger.clone(), origins: Vec::new() };
+        let opened = Opened { store: store.clone(), ledger: ledger.clone(), origins };
         let assembly = Assembly::new(config, opened, clock.clone());
         let mut edge = Self {
             store,
@@ -97,6 +108,15 @@ impl Edge {
     /// Makes another project.
     pub(crate) async fn another_project(&self, name: &str) -> Project {
         self.authoring.create_project(name, "enterprise").await.expect("the name is free")
+    }
+
+    /// Makes a project whose prompts come from an origin, and a live key of it.
+    pub(crate) async fn project_of(&self, origin: &str, name: &str) -> String {
+        let made = self.authoring.create_project(name, "enterprise").await;
+        let project = made.expect("the name is free").id;
+        let origin = Some(OriginName::new(origin));
+        self.store.set_origin(project, origin).await.expect("the project is there");
+        self.key(name, "live").await.0
     }
 
     /// Issues a key of a project's environment.
