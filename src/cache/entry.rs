@@ -21,6 +21,8 @@ pub struct Record {
     pub validator: Option<Validator>,
     /// Whose question it was: it is asked again as the same.
     pub reader: Arc<Reader>,
+    /// What the question was. It is asked again by the same name, since an origin may know no other.
+    pub asked: RecordKey,
     /// Under how many keys it is kept.
     pub(crate) places: AtomicUsize,
 }
@@ -43,9 +45,10 @@ impl Record {
         provenance: Provenance,
         validator: Option<Validator>,
         reader: Arc<Reader>,
+        asked: RecordKey,
     ) -> Self {
         let places = AtomicUsize::new(0);
-        Self { what, provenance: Arc::new(provenance), validator, reader, places }
+        Self { what, provenance: Arc::new(provenance), validator, reader, asked, places }
     }
 
     /// Whether it is anything but an absence.
@@ -62,7 +65,8 @@ impl Record {
     }
 
     /// The keys it is kept under: the one asked by and, of a prompt, each of its two names.
-    pub fn keys(&self, asked: &RecordKey) -> Vec<RecordKey> {
+    pub fn keys(&self) -> Vec<RecordKey> {
+        let asked = &self.asked;
         let mut keys = vec![asked.clone()];
         if let Some(sheet) = self.sheet() {
             let prompt = &sheet.edition.prompt;

@@ -37,7 +37,7 @@ pub struct Windows {
 impl Windows {
     /// For what can never change, or is told to have changed.
     pub const ENDLESS: Self =
-        Self { fresh: Duration::MAX, stale: Duration::ZERO, rescue: Duration::ZERO };
+        Self { fresh: Duration::MAX, stale: Duration::ZERO, rescue: Duration::MAX };
 
     /// For what is used once.
     pub const NONE: Self =
@@ -267,7 +267,12 @@ impl Provenance {
         let after = |start: Moment, window: Duration| start.saturating_add(moment(window));
         let fresh_until = after(now, windows.fresh);
         let stale_until = after(fresh_until, windows.stale);
-        self.rescue_until.store(after(stale_until, windows.rescue), Ordering::Release);
+        // Without a rescue there is none after a change either, however young it is.
+        let rescue_until = match windows.rescue.is_zero() {
+            true => NEVER,
+            false => after(stale_until, windows.rescue),
+        };
+        self.rescue_until.store(rescue_until, Ordering::Release);
         self.stale_until.store(stale_until, Ordering::Release);
         self.fresh_until.store(fresh_until, Ordering::Release);
         // A retirement that came in between must win.
@@ -325,6 +330,16 @@ mod tests {
         assert_eq!(said.standing(&generations, || 0), Standing::Rescue);
 
         generations.advance_hard(&Mark::Settings(ProjectId(1)));
+        assert_eq!(said.standing(&generations, || 0), Standing::Gone);
+    }
+
+    #[test]
+    fn without_a_rescue_a_change_is_the_end() {
+        let generations = Generations::default();
+        let said = said(&generations, seconds(10, 10, 0));
+
+        generations.advance(&Mark::Listing(ProjectId(1)));
+
         assert_eq!(said.standing(&generations, || 0), Standing::Gone);
     }
 

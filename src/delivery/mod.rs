@@ -389,7 +389,9 @@ impl Delivery {
                 provenance.used(now);
                 let age = now.saturating_sub(provenance.said_at());
                 self.metrics.served(Duration::from_millis(u64::try_from(age).unwrap_or_default()));
-                until.saturating_sub(now).div_euclid(1_000)
+                let left = until.saturating_sub(now).div_euclid(1_000);
+                // What is known to have changed is not fresh, however young it is.
+                if outcome == Outcome::Hit { left } else { left.min(0) }
             }),
             Outcome::Absent
             | Outcome::Rendered

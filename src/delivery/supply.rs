@@ -159,7 +159,7 @@ impl Supply {
         match self.use_of(&record, need.demand, now) {
             Use::AtOnce(outcome) => Ok(served(outcome)),
             Use::AtOnceAndAsk(outcome) => {
-                self.refresh(&need.key, &record, now, None);
+                self.refresh(&record, now, None);
                 Ok(served(outcome))
             }
             Use::IfTheOriginFails => match self.ask(need, Some(&record)).await {
@@ -236,13 +236,8 @@ impl Supply {
     }
 
     /// Asks the origin behind, unless somebody does, or it failed a moment ago.
-    fn refresh(
-        self: &Arc<Self>,
-        key: &RecordKey,
-        record: &Arc<Record>,
-        now: Moment,
-        told_at: Option<Timestamp>,
-    ) {
+    fn refresh(self: &Arc<Self>, record: &Arc<Record>, now: Moment, told_at: Option<Timestamp>) {
+        let key = &record.asked;
         let failed_at = record.provenance.failed_at();
         if failed_at.is_some_and(|at| now.saturating_sub(at) < moment(RETRY_AFTER)) {
             return;
@@ -314,9 +309,16 @@ impl Supply {
         let name = origin.name().as_str();
         let outcome = told.as_ref().map_or_else(origins::Error::as_str, |_| "ok");
         self.metrics.origin_answered(name, operation, outcome, watch.elapsed());
-        if let Err(error) = &told {
-            let error = Chain(error);
-            tracing::warn!(origin = name, operation, %error, "an origin gave no answer");
+        match &told {
+            Ok(_) => {}
+            // That it rests was said when it began to.
+            Err(error @ origins::Error::Resting { .. }) => {
+                tracing::debug!(origin = name, operation, error = %Chain(error), "not asked");
+            }
+            Err(error) => {
+                let error = Chain(error);
+                tracing::warn!(origin = name, operation, %error, "an origin gave no answer");
+            }
         }
         told
     }
@@ -354,8 +356,9 @@ impl Supply {
             windows,
             word.asked_at,
         );
-        let record = Arc::new(Record::new(what, provenance, told.validator, word.reader));
-        self.cache.keep_record(key, &record);
+        let asked = key.clone();
+        let record = Arc::new(Record::new(what, provenance, told.validator, word.reader, asked));
+        self.cache.keep_record(&record);
         Ok(Landed { record, status: told.status })
     }
 
@@ -389,10 +392,10 @@ impl Supply {
         let now = self.now();
         let mut seen = HashSet::new();
         let mut refreshed = 0;
-        for (key, record) in self.cache.records() {
+        for (_, record) in self.cache.records() {
             // A prompt is kept under both of its names.
-            if self.is_due(&key, &record, now) && seen.insert(Arc::as_ptr(&record)) {
-                self.refresh(&key, &record, now, None);
+            if self.is_due(&record, now) && seen.insert(Arc::as_ptr(&record)) {
+                self.refresh(&record, now, None);
                 refreshed += 1;
             }
         }
@@ -402,7 +405,7 @@ impl Supply {
 
     /// Whether something in use is to be asked for again: at a moment of its own between a half and
     /// three quarters of its bound.
-    fn is_due(&self, key: &RecordKey, record: &Record, now: Moment) -> bool {
+    fn is_due(&self, record: &Record, now: Moment) -> bool {
         let provenance = &record.provenance;
         let Ok(source) = self.sources.of(&record.reader) else { return false };
         let ages = provenance.fresh_until().is_some() && record.is_there();
@@ -413,7 +416,7 @@ impl Supply {
         let idle = now.saturating_sub(provenance.used_at());
         let in_use = idle < moment(freshness.windows.fresh + freshness.windows.stale);
         let bound = freshness.max_staleness;
-        let due = bound / 2 + bound / 4 * self.share(key) / SHARES;
+        let due = bound / 2 + bound / 4 * self.share(&record.asked) / SHARES;
         in_use && now.saturating_sub(provenance.said_at()) >= moment(due)
     }
 
@@ -450,7 +453,7 @@ impl Supply {
                 Mode::Soft if !seen.contains(&Arc::as_ptr(record)) => {
                     record.provenance.forgive();
                     if record.is_there() && self.is_in_use(record, now) {
-                        self.refresh(key, record, now, told_at);
+                        self.refresh(record, now, told_at);
                     }
                 }
                 Mode::Soft => {}
@@ -481,10 +484,10 @@ impl Supply {
                 && record.depends_on(&key.query, prompt)
                 && seen.insert(Arc::as_ptr(record))
         });
-        records.map(|(key, record)| self.why_of(&key, &record)).collect()
+        records.map(|(_, record)| self.why_of(&record)).collect()
     }
 
-    fn why_of(&self, key: &RecordKey, record: &Record) -> Why {
+    fn why_of(&self, record: &Record) -> Why {
         let provenance = &record.provenance;
         let (now, wall) = (self.now(), self.clock.now());
         let since = |at: Moment| {
@@ -495,10 +498,11 @@ impl Supply {
             Some(at) => (at, provenance.failure()),
             None => (provenance.said_at(), "ok"),
         };
-        let sent = key.query.compile().and_then(|compile| compile.variables.as_deref());
+        let query = &record.asked.query;
+        let sent = query.compile().and_then(|compile| compile.variables.as_deref());
         Why {
             key: why::Key {
-                prompt: key.query.prompt().cloned(),
+                prompt: query.prompt().cloned(),
                 variables: sent.map(|sent| URL_SAFE_NO_PAD.encode(Sha256::digest(sent))),
                 answers: self.cache.answers_of(provenance),
             },

@@ -185,7 +185,9 @@ impl Hooks {
     }
 
     fn apply(&self, origin: &OriginName, told: &Told) {
-        self.delivery.told(origin, told.names.clone(), told.sent_at);
+        // One that does not say when it happened is as good as from now.
+        let at = told.sent_at.unwrap_or_else(|| self.clock.now());
+        self.delivery.told(origin, told.names.clone(), Some(at));
     }
 }
 

@@ -105,6 +105,11 @@ impl Breaker {
         }
     }
 
+    /// Whether questions are let through as they come.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(*self.lock(), State::Closed { .. })
+    }
+
     /// What the answer to the probe means.
     fn probed(&self, verdict: Verdict, now: Duration) {
         let mut state = self.lock();

@@ -198,7 +198,14 @@ impl Guarded {
     /// Takes note of an answer.
     fn heard<T>(&self, permit: Permit<'_>, is_ours: bool, answer: &Result<T, Error>) -> Verdict {
         let verdict = Verdict::of(answer, is_ours);
+        let was_closed = self.breaker.is_closed();
         permit.settle(verdict, self.clock.elapsed());
+        let origin = self.name().as_str();
+        match (was_closed, self.breaker.is_closed()) {
+            (true, false) => tracing::warn!(origin, "an origin is left alone for now"),
+            (false, true) => tracing::info!(origin, "an origin is well again"),
+            (true, true) | (false, false) => {}
+        }
         match answer {
             Ok(_) => self.metrics.origin_succeeded(self.name().as_str(), self.clock.now()),
             Err(Error::Rejected { status, .. }) if is_ours => self.raise_alarm(*status),
