@@ -64,11 +64,12 @@ impl Record {
         }
     }
 
-    /// The keys it is kept under: the one asked by and, of a prompt, each of its two names.
+    /// The keys it is kept under: the one asked by and, of a prompt that is compiled here, each of
+    /// its two names. An origin that compiles does not say the other one.
     pub fn keys(&self) -> Vec<RecordKey> {
         let asked = &self.asked;
         let mut keys = vec![asked.clone()];
-        if let Some(sheet) = self.sheet() {
+        if let (Query::Prompt(_), Some(sheet)) = (&asked.query, self.sheet()) {
             let prompt = &sheet.edition.prompt;
             for name in [PromptName::Id(prompt.id), PromptName::Slug(prompt.slug.clone())] {
                 let query = asked.query.named(name);
