@@ -112,7 +112,14 @@ impl Freshness {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{EnvironmentId, ProjectId, Reads, Tenant};
+    use serde_json::Map;
+    use uuid::Uuid;
+
+    use crate::model::{
+        Content, Edition, EnvironmentId, ProjectId, Prompt, PromptId, PromptName, Reads, Slug,
+        Tenant, Version, VersionId, Visibility,
+    };
+    use crate::origins::Text;
 
     use super::*;
 
@@ -178,6 +185,55 @@ mod tests {
         assert!(of("other") > Duration::ZERO);
         assert_eq!(freshness.endless(&reader("live"), Some("safety")).rescue, Duration::ZERO);
         assert_eq!(freshness.endless(&reader("live"), Some("other")), Windows::ENDLESS);
+    }
+
+    #[test]
+    fn what_is_said_of_a_prompt_holds_whichever_name_it_is_asked_for_by() {
+        let id = PromptId(Uuid::from_u128(7));
+        let sheet = sheet(id, "safety");
+        let exceptions = [("safety".to_owned(), Exception::default())].into();
+        let freshness = Freshness { prompts: exceptions, ..Freshness::default() };
+        let of = |query, sheet| freshness.name_of(&query, sheet);
+
+        let by_id = Query::Prompt(PromptName::Id(id));
+        assert_eq!(of(by_id.clone(), Some(&sheet)), Some("safety".to_owned()));
+        assert_eq!(of(by_id, None), None);
+        assert_eq!(of(Query::Listing, None), None);
+    }
+
+    fn sheet(id: PromptId, slug: &str) -> Sheet {
+        let slug = Slug::foreign(slug).unwrap();
+        let (name, description, category, owner) = Default::default();
+        let (number, tags, visibility) = (1, Vec::new(), Visibility::Private);
+        let (created_at, updated_at) = Default::default();
+        let prompt = Prompt {
+            id,
+            number,
+            slug,
+            name,
+            description,
+            category,
+            visibility,
+            tags,
+            owner,
+            created_at,
+            updated_at,
+        };
+        let version = Version {
+            id: VersionId(Uuid::nil()),
+            number: 1,
+            commit: String::new(),
+            content: Content::default(),
+            created_at,
+        };
+        let (project, defaults, composed_of) = (Uuid::nil(), Map::new(), Vec::new());
+        Sheet::new(Text::Edition(Box::new(Edition {
+            project,
+            prompt,
+            version,
+            defaults,
+            composed_of,
+        })))
     }
 
     #[test]

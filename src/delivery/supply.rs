@@ -445,9 +445,9 @@ impl Supply {
         }
         let kept = self.cache.records();
         let kept: Vec<_> = kept.filter(|(key, record)| purge.scope.concerns(key, record)).collect();
-        for (key, record) in &kept {
-            self.mark(key, purge.mode);
-            // It may be kept no longer under the name that it was asked for by.
+        // All of them before the first is asked for again: several may share a mark. By its stamp,
+        // since the name that it was asked for by may be evicted.
+        for (_, record) in &kept {
             self.cache.generations().outdate(&record.provenance.stamp());
         }
         let mut seen = HashSet::new();
