@@ -158,6 +158,18 @@ impl Caller {
     }
 }
 
+/// What a keyring stands on.
+pub struct Parts {
+    /// Where keys are.
+    pub store: Arc<dyn Store>,
+    /// What has changed.
+    pub generations: Arc<Generations>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where questions run.
+    pub tasks: TaskTracker,
+}
+
 /// The keys in memory, in front of the store.
 pub struct Keyring {
     store: Arc<dyn Store>,
@@ -176,16 +188,14 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// An empty keyring, whose records get their limits from `book`; questions run in `tasks`.
+    /// An empty keyring, whose records get their limits from `book`.
     pub fn new(
         config: Config,
-        store: Arc<dyn Store>,
-        generations: Arc<Generations>,
-        metrics: Arc<Metrics>,
         book: Arc<Book>,
         foreign: Option<Arc<Foreign>>,
-        tasks: TaskTracker,
+        parts: Parts,
     ) -> Self {
+        let Parts { store, generations, metrics, tasks } = parts;
         Self {
             foreign,
             remembered: Arc::default(),

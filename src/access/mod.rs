@@ -96,8 +96,8 @@ impl Gate {
         let foreign = foreign.map(|origin| Arc::new(Foreign::new(origin, keys.foreign_for)));
         let (time, counters) = (Arc::clone(&clock), Arc::clone(&metrics));
         let book = Arc::new(Book::new(limits, ledger, time, counters, tasks.clone()));
-        let keyring =
-            Keyring::new(keys, store, generations, metrics, Arc::clone(&book), foreign, tasks);
+        let parts = keyring::Parts { store, generations, metrics, tasks };
+        let keyring = Keyring::new(keys, Arc::clone(&book), foreign, parts);
         Self { keyring, book, guesses: Guesses::new(guesses), clock }
     }
 

@@ -7,7 +7,7 @@ use crate::access;
 use crate::access::Gate;
 use crate::admin::Admin;
 use crate::admin::health::Health;
-use crate::app::opening::Opened;
+use crate::app::opening::{Opened, OpenedOrigin};
 use crate::authoring::Authoring;
 use crate::authoring::usage::Usage;
 use crate::cache::generation::Generations;
@@ -55,26 +55,7 @@ impl Assembly {
         let (drain, health) = (Drain::default(), Arc::new(Health::awaiting(origins.is_empty())));
         let metrics = Arc::new(Metrics::new(BUILD.0, BUILD.1));
         let generations = Arc::new(Generations::default());
-        let own = Stored::new(store.name().clone(), Arc::clone(&store), Projects::Own);
-        let mut sources = Sources::of_store(Arc::new(own));
-        let (mut foreign, mut feeds) = (None, Vec::new());
-        for opened in origins {
-            let name = opened.origin.name().clone();
-            let origin: Arc<dyn Origin> = match opened.guard {
-                Some(guard) => {
-                    // Another edge's seed is another: they do not retry in step.
-                    let seed = foldhash::quality::RandomState::default().hash_one(&name);
-                    let (clock, metrics) = (Arc::clone(&clock), Arc::clone(&metrics));
-                    Arc::new(Guarded::new(opened.origin, guard, clock, metrics, seed))
-                }
-                None => opened.origin,
-            };
-            feeds.push(Arc::clone(&origin));
-            if opened.lets_keys_through {
-                foreign = Some(Arc::clone(&origin));
-            }
-            sources.named.insert(name, Source { origin, freshness: opened.freshness });
-        }
+        let South { sources, feeds, foreign } = south(&store, origins, &clock, &metrics);
         let gate = Arc::new(Gate::new(
             config.keys,
             config.limits.clone(),
@@ -145,4 +126,43 @@ impl Assembly {
             store,
         }
     }
+}
+
+/// Where prompts come from, as the parts see it.
+struct South {
+    sources: Sources,
+    /// The origins beside the store.
+    feeds: Vec<Arc<dyn Origin>>,
+    /// The origin whose own keys are let through.
+    foreign: Option<Arc<dyn Origin>>,
+}
+
+/// The store as an origin and those beside it, each behind its guard.
+fn south(
+    store: &Arc<dyn Store>,
+    origins: Vec<OpenedOrigin>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> South {
+    let own = Stored::new(store.name().clone(), Arc::clone(store), Projects::Own);
+    let mut sources = Sources::of_store(Arc::new(own));
+    let (mut foreign, mut feeds) = (None, Vec::new());
+    for opened in origins {
+        let name = opened.origin.name().clone();
+        let origin: Arc<dyn Origin> = match opened.guard {
+            Some(guard) => {
+                // Another edge's seed is another: they do not retry in step.
+                let seed = foldhash::quality::RandomState::default().hash_one(&name);
+                let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
+                Arc::new(Guarded::new(opened.origin, guard, clock, metrics, seed))
+            }
+            None => opened.origin,
+        };
+        feeds.push(Arc::clone(&origin));
+        if opened.lets_keys_through {
+            foreign = Some(Arc::clone(&origin));
+        }
+        sources.named.insert(name, Source { origin, freshness: opened.freshness });
+    }
+    South { sources, feeds, foreign }
 }

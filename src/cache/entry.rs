@@ -97,11 +97,14 @@ impl Record {
         let what = match &self.what {
             What::Absent => 0,
             What::Listing(listed) => {
-                listed.iter().map(|line| size_of::<Listed>() + line.name.len() + 32).sum()
+                let texts = |line: &Listed| line.name.len() + line.slug.as_str().len();
+                listed.iter().map(|line| size_of::<Listed>() + texts(line) + 32).sum()
             }
             What::Prompt(sheet) => sheet.weight_bytes,
         };
-        size_of::<Self>() + size_of::<Provenance>() + what
+        let validator = self.validator.as_ref().map_or(0, |Validator(tag)| tag.len());
+        let filled_by = self.provenance.filled_by.len();
+        size_of::<Self>() + size_of::<Provenance>() + what + validator + filled_by
     }
 }
 

@@ -111,6 +111,14 @@ impl Generations {
         }
     }
 
+    /// Says that what bears this stamp changed, by whatever name it was asked for.
+    pub(crate) fn outdate(&self, stamp: &Stamp) {
+        let [(place, _), _] = stamp.0;
+        if let Some(counter) = self.table.get(place as usize) {
+            counter.fetch_add(1, Ordering::Release);
+        }
+    }
+
     /// The present state of the mark at a place of the table.
     pub(crate) fn state(&self, place: u32) -> u64 {
         self.read(place, Ordering::Relaxed)
@@ -166,6 +174,18 @@ mod tests {
         }
         let stamp = generations.stamp(marks);
         generations.advance_all();
+        assert!(!generations.hold(&stamp));
+    }
+
+    #[test]
+    fn what_is_outdated_by_its_stamp_holds_no_longer() {
+        let generations = Generations::default();
+        let name: PromptName = "greeting".parse().unwrap();
+        let stamp =
+            generations.stamp([Mark::Prompt(ProjectId(1), &name), Mark::Settings(ProjectId(1))]);
+
+        generations.outdate(&stamp);
+
         assert!(!generations.hold(&stamp));
     }
 

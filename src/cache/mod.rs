@@ -140,13 +140,19 @@ impl<A: Send + Sync + 'static> Cache<A> {
         self.records.iter()
     }
 
-    /// Keeps what an origin said, under each of its names, unless it is out of date already and
-    /// something else is there. Ends the answers made of what was there before.
+    /// Keeps what an origin said, under each of its names, unless something newer is there, or
+    /// anything if it is out of date already. Ends the answers made of what was there before.
     pub fn keep_record(&self, record: &Arc<Record>) {
-        let is_current = self.generations.hold(&record.provenance.stamp());
         let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let provenance = &record.provenance;
+        let is_current = self.generations.hold(&provenance.stamp());
+        // Asked by its other name, the origin may have said something newer meanwhile.
+        let is_newer = |there: &Record| {
+            let there = &there.provenance;
+            is_current && (there.is_retired() || there.said_at() <= provenance.said_at())
+        };
         for key in record.keys() {
-            if is_current || !self.records.contains_key(&key) {
+            if self.records.get(&key).is_none_or(|there| is_newer(&there)) {
                 record.places.fetch_add(1, Ordering::AcqRel);
                 self.records.insert(key, Arc::clone(record));
             }
@@ -264,12 +270,16 @@ mod tests {
 
     const LISTING: RecordKey = RecordKey { tenant: TENANT, query: Query::Listing };
 
-    fn provenance(cache: &Cache<u32>, windows: Windows) -> Provenance {
+    fn provenance(cache: &Cache<u32>, windows: Windows, said_at: Moment) -> Provenance {
         let stamp = cache.generations().stamp(LISTING.marks());
-        Provenance::new(OriginName::new("o"), "test", stamp, windows, 0)
+        Provenance::new(OriginName::new("o"), "test", stamp, windows, said_at)
     }
 
     fn record(cache: &Cache<u32>, windows: Windows) -> Arc<Record> {
+        record_at(cache, windows, 0)
+    }
+
+    fn record_at(cache: &Cache<u32>, windows: Windows, said_at: Moment) -> Arc<Record> {
         let reader = Reader {
             tenant: TENANT,
             project: "acme".into(),
@@ -279,7 +289,8 @@ mod tests {
             credential: None,
         };
         let what = What::Listing(Arc::new([]));
-        Arc::new(Record::new(what, provenance(cache, windows), None, Arc::new(reader), LISTING))
+        let provenance = provenance(cache, windows, said_at);
+        Arc::new(Record::new(what, provenance, None, Arc::new(reader), LISTING))
     }
 
     fn made_of(record: &Record, answer: u32) -> Arc<Entry<u32>> {
@@ -287,7 +298,7 @@ mod tests {
     }
 
     fn entry(cache: &Cache<u32>, answer: u32, len_bytes: usize) -> Arc<Entry<u32>> {
-        let provenance = Arc::new(provenance(cache, Windows::ENDLESS));
+        let provenance = Arc::new(provenance(cache, Windows::ENDLESS, 0));
         Arc::new(Entry { answer, len_bytes, provenance })
     }
 
@@ -318,6 +329,17 @@ mod tests {
 
         assert!(Arc::ptr_eq(&cache.record(&LISTING).unwrap(), &newer));
         assert!(!newer.provenance.is_retired());
+    }
+
+    #[test]
+    fn a_word_that_was_asked_for_earlier_does_not_replace_a_later_one() {
+        let cache = cache(1 << 20);
+        let [earlier, later] = [1, 2].map(|at| record_at(&cache, Windows::default(), at));
+
+        cache.keep_record(&later);
+        cache.keep_record(&earlier);
+
+        assert!(Arc::ptr_eq(&cache.record(&LISTING).unwrap(), &later));
     }
 
     #[test]

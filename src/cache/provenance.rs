@@ -30,7 +30,8 @@ pub struct Windows {
     pub fresh: Duration,
     /// Used at once, and asked for behind.
     pub stale: Duration,
-    /// Used if asking fails. Zero for a prompt that must never be old: it fails closed.
+    /// Used if asking fails, as is what is known to have changed. Zero is never, not even while it
+    /// is fresh: it fails closed.
     pub rescue: Duration,
 }
 
@@ -179,7 +180,7 @@ impl Provenance {
     ///
     /// # Cost
     ///
-    /// For what does not grow old, three loads.
+    /// For what does not grow old, five loads.
     pub fn standing(
         &self,
         generations: &Generations,
@@ -188,7 +189,7 @@ impl Provenance {
         let is_current = self
             .marks
             .iter()
-            .all(|(place, state)| generations.state(*place) == state.load(Ordering::Relaxed));
+            .all(|(place, state)| generations.state(*place) == state.load(Ordering::Acquire));
         let fresh_until = self.fresh_until.load(Ordering::Acquire);
         if is_current && fresh_until == END {
             return Standing::Fresh;
@@ -272,12 +273,14 @@ impl Provenance {
             true => NEVER,
             false => after(stale_until, windows.rescue),
         };
-        self.rescue_until.store(rescue_until, Ordering::Release);
-        self.stale_until.store(stale_until, Ordering::Release);
-        self.fresh_until.store(fresh_until, Ordering::Release);
-        // A retirement that came in between must win.
-        if self.is_retired() {
-            self.retire();
+        for (place, until) in [
+            (&self.rescue_until, rescue_until),
+            (&self.stale_until, stale_until),
+            (&self.fresh_until, fresh_until),
+        ] {
+            // A retirement is for good, one that comes in between as well.
+            let unless_retired = |_| (!self.is_retired()).then_some(until);
+            let _ = place.fetch_update(Ordering::Release, Ordering::Acquire, unless_retired);
         }
     }
 }
@@ -366,6 +369,19 @@ mod tests {
         said.renew(before, seconds(1, 1, 1), 500);
 
         assert_eq!(said.standing(&generations, || 600), Standing::Rescue);
+    }
+
+    #[test]
+    fn what_fails_closed_does_not_rescue_once_it_has_changed() {
+        for windows in [seconds(1, 1, 0), Windows { rescue: Duration::ZERO, ..Windows::ENDLESS }] {
+            let generations = Generations::default();
+            let said = said(&generations, windows);
+            assert_eq!(said.standing(&generations, || 0), Standing::Fresh);
+
+            generations.advance(&Mark::Listing(ProjectId(1)));
+
+            assert_eq!(said.standing(&generations, || 0), Standing::Gone, "{windows:?}");
+        }
     }
 
     #[test]

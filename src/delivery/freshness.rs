@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::cache::entry::Sheet;
+use crate::cache::key::Query;
 use crate::cache::provenance::Windows;
 use crate::origins::Reader;
 use crate::wire::caching::Allowance;
@@ -31,7 +33,7 @@ pub struct Freshness {
     pub max_staleness: Duration,
     /// By environment name.
     pub environments: BTreeMap<String, Exception>,
-    /// By the prompt's name, as callers ask for it. Stronger than an environment's.
+    /// By one of the prompt's names. Stronger than an environment's.
     pub prompts: BTreeMap<String, Exception>,
 }
 
@@ -54,15 +56,7 @@ impl Freshness {
     /// Nothing is used without the origin having been asked for longer than `max_staleness`; what
     /// is left of the windows then is rescue, unless there is none.
     pub fn windows(&self, reader: &Reader, prompt: Option<&str>, allows: Allowance) -> Windows {
-        let (mut windows, mut fail_closed) = (self.windows, self.fail_closed);
-        let of_environment = self.environments.get(&*reader.environment);
-        let of_prompt = prompt.and_then(|prompt| self.prompts.get(prompt));
-        for exception in [of_environment, of_prompt].into_iter().flatten() {
-            windows.fresh = exception.fresh.unwrap_or(windows.fresh);
-            windows.stale = exception.stale.unwrap_or(windows.stale);
-            windows.rescue = exception.rescue.unwrap_or(windows.rescue);
-            fail_closed = exception.fail_closed.unwrap_or(fail_closed);
-        }
+        let (windows, fail_closed) = self.configured(reader, prompt);
         let within = |own: Duration, allowed: Option<Duration>| allowed.map_or(own, |a| own.min(a));
         let fresh = within(windows.fresh, allows.fresh);
         let stale = within(windows.stale, allows.stale);
@@ -79,11 +73,53 @@ impl Freshness {
         let whole = fresh.saturating_add(stale).saturating_add(rescue);
         Windows { rescue: whole.saturating_sub(at_once.fresh + at_once.stale), ..at_once }
     }
+
+    /// The name, of those that a prompt has, by which the operator said something of it: whichever
+    /// it was asked for by, the same holds.
+    pub(crate) fn name_of(&self, query: &Query, sheet: Option<&Sheet>) -> Option<String> {
+        if self.prompts.is_empty() {
+            return None;
+        }
+        let own = sheet.map(|sheet| &sheet.edition.prompt);
+        let own = own.map(|prompt| [prompt.slug.to_string(), prompt.id.0.to_string()]);
+        let names = query.prompt().map(ToString::to_string);
+        names.into_iter().chain(own.into_iter().flatten()).find(|n| self.prompts.contains_key(n))
+    }
+
+    /// The windows of what can never change, or is told to have changed: without a rescue if it
+    /// fails closed.
+    pub fn endless(&self, reader: &Reader, prompt: Option<&str>) -> Windows {
+        match self.configured(reader, prompt) {
+            (_, true) => Windows { rescue: Duration::ZERO, ..Windows::ENDLESS },
+            (_, false) => Windows::ENDLESS,
+        }
+    }
+
+    /// What the operator said of a prompt, and whether it fails closed.
+    fn configured(&self, reader: &Reader, prompt: Option<&str>) -> (Windows, bool) {
+        let (mut windows, mut fail_closed) = (self.windows, self.fail_closed);
+        let of_environment = self.environments.get(&*reader.environment);
+        let of_prompt = prompt.and_then(|prompt| self.prompts.get(prompt));
+        for exception in [of_environment, of_prompt].into_iter().flatten() {
+            windows.fresh = exception.fresh.unwrap_or(windows.fresh);
+            windows.stale = exception.stale.unwrap_or(windows.stale);
+            windows.rescue = exception.rescue.unwrap_or(windows.rescue);
+            fail_closed = exception.fail_closed.unwrap_or(fail_closed);
+        }
+        (windows, fail_closed)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{EnvironmentId, ProjectId, Reads, Tenant};
+    use serde_json::Map;
+    use uuid::Uuid;
+
+    use crate::model::{
+        Content, Edition, EnvironmentId, ProjectId, Prompt, PromptId, PromptName, Reads, Slug,
+        Tenant, Version, VersionId, Visibility,
+    };
+    use crate::origins::Text;
 
     use super::*;
 
@@ -147,6 +183,57 @@ mod tests {
 
         assert_eq!(of("safety"), Duration::ZERO);
         assert!(of("other") > Duration::ZERO);
+        assert_eq!(freshness.endless(&reader("live"), Some("safety")).rescue, Duration::ZERO);
+        assert_eq!(freshness.endless(&reader("live"), Some("other")), Windows::ENDLESS);
+    }
+
+    #[test]
+    fn what_is_said_of_a_prompt_holds_whichever_name_it_is_asked_for_by() {
+        let id = PromptId(Uuid::from_u128(7));
+        let sheet = sheet(id, "safety");
+        let exceptions = [("safety".to_owned(), Exception::default())].into();
+        let freshness = Freshness { prompts: exceptions, ..Freshness::default() };
+        let of = |query, sheet| freshness.name_of(&query, sheet);
+
+        let by_id = Query::Prompt(PromptName::Id(id));
+        assert_eq!(of(by_id.clone(), Some(&sheet)), Some("safety".to_owned()));
+        assert_eq!(of(by_id, None), None);
+        assert_eq!(of(Query::Listing, None), None);
+    }
+
+    fn sheet(id: PromptId, slug: &str) -> Sheet {
+        let slug = Slug::foreign(slug).unwrap();
+        let (name, description, category, owner) = Default::default();
+        let (number, tags, visibility) = (1, Vec::new(), Visibility::Private);
+        let (created_at, updated_at) = Default::default();
+        let prompt = Prompt {
+            id,
+            number,
+            slug,
+            name,
+            description,
+            category,
+            visibility,
+            tags,
+            owner,
+            created_at,
+            updated_at,
+        };
+        let version = Version {
+            id: VersionId(Uuid::nil()),
+            number: 1,
+            commit: String::new(),
+            content: Content::default(),
+            created_at,
+        };
+        let (project, defaults, composed_of) = (Uuid::nil(), Map::new(), Vec::new());
+        Sheet::new(Text::Edition(Box::new(Edition {
+            project,
+            prompt,
+            version,
+            defaults,
+            composed_of,
+        })))
     }
 
     #[test]

@@ -77,7 +77,11 @@ fn taken_down(supply: &Supply, record: &Record, standing: Standing, now: Moment)
     let is_endless = provenance.fresh_until().is_none();
     let is_immutable = is_endless && !supply.tells_all(&record.reader);
     let [fresh, stale, rescue] = match (is_endless, standing) {
-        (true, _) => [Duration::ZERO, Duration::ZERO, Windows::default().rescue],
+        (true, _) => {
+            let [_, _, rescue] = provenance.ends();
+            let rescue = span(said_at, rescue).min(Windows::default().rescue);
+            [Duration::ZERO, Duration::ZERO, rescue]
+        }
         (false, Standing::Fresh | Standing::Stale) => {
             let [fresh, stale, rescue] = provenance.ends();
             [span(said_at, fresh), span(fresh, stale), span(stale, rescue)]
@@ -172,13 +176,19 @@ fn given_back(
     };
     let reader = Arc::new(taken.reader.clone());
     let source = supply.sources().of(&reader).ok()?;
+    // What the operator says today may be shorter than what held then.
+    let sheet = match &what {
+        What::Prompt(sheet) => Some(&**sheet),
+        What::Absent | What::Listing(_) => None,
+    };
+    let name = source.freshness.name_of(&key.query, sheet);
+    let endless = source.freshness.endless(&reader, name.as_deref());
     let windows = if source.origin.tells_all() {
-        Windows { fresh: taken.fresh, stale: taken.stale, rescue: taken.rescue }
+        let rescue = taken.rescue.min(endless.rescue);
+        Windows { fresh: taken.fresh, stale: taken.stale, rescue }
     } else if taken.is_immutable {
-        Windows::ENDLESS
+        endless
     } else {
-        // What the operator says today may be shorter than what held then.
-        let name = key.query.prompt().map(ToString::to_string);
         let held = Allowance {
             fresh: Some(taken.fresh),
             stale: Some(taken.stale),

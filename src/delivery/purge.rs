@@ -1,7 +1,7 @@
 //! What people and origins make the caches forget.
 
 use crate::cache::entry::Record;
-use crate::cache::key::{Query, RecordKey};
+use crate::cache::key::RecordKey;
 use crate::model::{OriginName, PromptName};
 
 /// What is to be forgotten, and how thoroughly.
@@ -45,27 +45,6 @@ impl Scope {
                 *reader.project == **project && record.depends_on(&key.query, name)
             }
         }
-    }
-
-    /// Whether it may be about what is being fetched under this key: no more than the name is known
-    /// then, and fetching once more than needed does no harm.
-    pub(crate) fn may_concern(&self, key: &RecordKey) -> bool {
-        match self {
-            Self::All | Self::Origin(_) | Self::Project(_) => true,
-            Self::OfOrigin(_, names) => names.iter().any(|name| may_be(&key.query, name)),
-            Self::Prompt(_, name) => may_be(&key.query, name),
-        }
-    }
-}
-
-/// Whether a question may be about the prompt with this name.
-fn may_be(query: &Query, name: &PromptName) -> bool {
-    match (query.prompt(), name) {
-        (None, _) => true,
-        // One may be the other's other name.
-        (Some(PromptName::Id(_)), PromptName::Slug(_))
-        | (Some(PromptName::Slug(_)), PromptName::Id(_)) => true,
-        (Some(asked), name) => asked == name,
     }
 }
 

@@ -332,7 +332,7 @@ impl Supply {
         known: Option<Arc<Record>>,
         word: Word,
     ) -> Result<Landed, Refusal> {
-        let windows = self.windows(source, key, &told, &word.reader);
+        let windows = self.windows(source, key, (&told, known.as_deref()), &word.reader);
         if let Some(told_at) = word.asked.told_at {
             self.metrics.published(self.clock.now().since(told_at));
         }
@@ -367,7 +367,7 @@ impl Supply {
         &self,
         source: &Source,
         key: &RecordKey,
-        told: &Told<What>,
+        (told, known): (&Told<What>, Option<&Record>),
         reader: &Reader,
     ) -> Windows {
         match &told.found {
@@ -378,10 +378,15 @@ impl Supply {
                 Windows { fresh, ..Windows::NONE }
             }
             Found::Present(_) | Found::Unchanged => {
+                let sheet = match &told.found {
+                    Found::Present(What::Prompt(sheet)) => Some(sheet),
+                    Found::Present(_) | Found::Absent => None,
+                    Found::Unchanged => known.and_then(Record::sheet),
+                };
+                let name = source.freshness.name_of(&key.query, sheet.map(|sheet| &**sheet));
                 if told.is_immutable || source.origin.tells_all() {
-                    return Windows::ENDLESS;
+                    return source.freshness.endless(reader, name.as_deref());
                 }
-                let name = key.query.prompt().map(ToString::to_string);
                 source.freshness.windows(reader, name.as_deref(), told.allowance)
             }
         }
@@ -435,16 +440,18 @@ impl Supply {
     /// Makes the maps forget. `told_at` is when the origin said that something changed, if it did.
     pub(crate) fn purge(self: &Arc<Self>, purge: &Purge, told_at: Option<Timestamp>) -> usize {
         let now = self.now();
+        // Whoever comes after this must not board a flight from before it. What a flight brings may
+        // be composed of anything, and fetching once more than needed does no harm. The flights come
+        // first: what one brings is kept before it is over.
+        for (key, _) in self.flights.under_way() {
+            self.mark(&key, purge.mode);
+        }
         let kept = self.cache.records();
         let kept: Vec<_> = kept.filter(|(key, record)| purge.scope.concerns(key, record)).collect();
-        // Whoever comes after this must not board a flight from before it.
-        for (key, _) in self.flights.under_way() {
-            if purge.scope.may_concern(&key) {
-                self.mark(&key, purge.mode);
-            }
-        }
-        for (key, _) in &kept {
-            self.mark(key, purge.mode);
+        // All of them before the first is asked for again: several may share a mark. By its stamp,
+        // since the name that it was asked for by may be evicted.
+        for (_, record) in &kept {
+            self.cache.generations().outdate(&record.provenance.stamp());
         }
         let mut seen = HashSet::new();
         for (key, record) in &kept {

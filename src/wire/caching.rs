@@ -161,14 +161,13 @@ impl CacheStatus {
             Outcome::Collapsed => ("prompt-edge; fwd=uri-miss", "; collapsed"),
             Outcome::Refused => ("prompt-edge", "; detail=refused"),
         };
-        let between = match (self.ttl, self.forwarded) {
+        let value = match (self.ttl, self.forwarded) {
             (None, None) if after.is_empty() => return HeaderValue::from_static(before),
-            (None, None) => String::new(),
-            (Some(ttl), _) => format!("; ttl={ttl}"),
-            (None, Some(status)) => format!("; fwd-status={status}"),
+            (None, None) => [before, after].concat(),
+            (Some(ttl), _) => format!("{before}; ttl={ttl}{after}"),
+            (None, Some(status)) => format!("{before}; fwd-status={status}{after}"),
         };
-        let value = [before, &between, after].concat();
-        HeaderValue::from_maybe_shared(value).expect("the parts are ASCII")
+        HeaderValue::try_from(value).expect("the parts are ASCII")
     }
 }
 

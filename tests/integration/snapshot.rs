@@ -17,28 +17,23 @@ fn payload(round: usize) -> Vec<u8> {
     round.to_be_bytes().repeat(BYTES / size_of::<usize>())
 }
 
-/// The life of the process that is killed: it is told a path, writes to it without end and says
-/// each time when it is done. It is this binary, since it takes a process to be killed.
-#[test]
-#[ignore = "started by a_killed_write_leaves_the_last_snapshot_whole, in a process of its own"]
-fn writes_until_it_is_killed() {
-    let mut path = String::new();
-    io::stdin().read_line(&mut path).expect("a line can be read");
+/// The variable that makes [`a_killed_write_leaves_the_last_snapshot_whole`] the process that is
+/// killed, and the file that it writes to. It is this binary, since it takes a process to be killed.
+const WRITES_TO: &str = "PROMPT_EDGE_TEST_WRITES_TO";
+
+/// Writes without end and says each time when it is done.
+fn write_until_killed(path: &Path) {
     for round in 1.. {
-        // Whoever ran this by hand gave no path.
-        let Ok(()) = file::write(Path::new(path.trim()), &payload(round), None) else { return };
+        file::write(path, &payload(round), None).expect("a snapshot can be written");
         writeln!(io::stdout(), "{round}").expect("somebody listens");
     }
 }
 
 fn start_writing(path: &Path) -> Child {
     let mut command = Command::new(env::current_exe().expect("a process has a binary"));
-    command.args(["--ignored", "--exact", "snapshot::writes_until_it_is_killed"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().expect("the binary can be run");
-    let mut input = child.stdin.take().expect("standard input is a pipe");
-    writeln!(input, "{}", path.display()).expect("the child reads");
-    child
+    command.args(["--exact", "snapshot::a_killed_write_leaves_the_last_snapshot_whole"]);
+    command.env(WRITES_TO, path).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.spawn().expect("the binary can be run")
 }
 
 /// The rounds that the child says are done.
@@ -50,6 +45,9 @@ fn done(child: &mut Child) -> impl Iterator<Item = usize> + use<> {
 
 #[test]
 fn a_killed_write_leaves_the_last_snapshot_whole() {
+    if let Some(path) = env::var_os(WRITES_TO) {
+        return write_until_killed(Path::new(&path));
+    }
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let path = folder.path().join("edge.snapshot");
     let mut killed_in_the_middle = 0;
