@@ -13,6 +13,8 @@ use crate::origins::{Reader, Rendition, Text, Validator};
 /// What an origin said of one thing.
 #[derive(Debug)]
 pub struct Record {
+    /// What it was asked for: it is asked again for the same, whoever needs it by another name.
+    pub asked: RecordKey,
     /// What it said.
     pub what: What,
     /// When, and for how long that is good.
@@ -39,13 +41,14 @@ pub enum What {
 impl Record {
     /// What an origin said.
     pub fn new(
+        asked: RecordKey,
         what: What,
         provenance: Provenance,
         validator: Option<Validator>,
         reader: Arc<Reader>,
     ) -> Self {
         let places = AtomicUsize::new(0);
-        Self { what, provenance: Arc::new(provenance), validator, reader, places }
+        Self { asked, what, provenance: Arc::new(provenance), validator, reader, places }
     }
 
     /// Whether it is anything but an absence.
@@ -62,7 +65,8 @@ impl Record {
     }
 
     /// The keys it is kept under: the one asked by and, of a prompt, each of its two names.
-    pub fn keys(&self, asked: &RecordKey) -> Vec<RecordKey> {
+    pub fn keys(&self) -> Vec<RecordKey> {
+        let asked = &self.asked;
         let mut keys = vec![asked.clone()];
         if let Some(sheet) = self.sheet() {
             let prompt = &sheet.edition.prompt;

@@ -142,10 +142,10 @@ impl<A: Send + Sync + 'static> Cache<A> {
 
     /// Keeps what an origin said, under each of its names, unless it is out of date already and
     /// something else is there. Ends the answers made of what was there before.
-    pub fn keep_record(&self, asked: &RecordKey, record: &Arc<Record>) {
+    pub fn keep_record(&self, record: &Arc<Record>) {
         let is_current = self.generations.hold(&record.provenance.stamp());
         let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in record.keys(asked) {
+        for key in record.keys() {
             if is_current || !self.records.contains_key(&key) {
                 record.places.fetch_add(1, Ordering::AcqRel);
                 self.records.insert(key, Arc::clone(record));
@@ -279,7 +279,7 @@ mod tests {
             credential: None,
         };
         let what = What::Listing(Arc::new([]));
-        Arc::new(Record::new(what, provenance(cache, windows), None, Arc::new(reader)))
+        Arc::new(Record::new(LISTING, what, provenance(cache, windows), None, Arc::new(reader)))
     }
 
     fn made_of(record: &Record, answer: u32) -> Arc<Entry<u32>> {
@@ -313,8 +313,8 @@ mod tests {
         cache.generations().advance(&Mark::Listing(ProjectId(1)));
         let newer = record(&cache, Windows::ENDLESS);
 
-        cache.keep_record(&LISTING, &newer);
-        cache.keep_record(&LISTING, &older);
+        cache.keep_record(&newer);
+        cache.keep_record(&older);
 
         assert!(Arc::ptr_eq(&cache.record(&LISTING).unwrap(), &newer));
         assert!(!newer.provenance.is_retired());
@@ -325,10 +325,10 @@ mod tests {
         for windows in [Windows::ENDLESS, Windows::default()] {
             let cache = cache(1 << 20);
             let first = record(&cache, windows);
-            cache.keep_record(&LISTING, &first);
+            cache.keep_record(&first);
             let answer = made_of(&first, 1);
 
-            cache.keep_record(&LISTING, &record(&cache, windows));
+            cache.keep_record(&record(&cache, windows));
 
             assert_eq!(cache.standing(&answer.provenance, || 0), Standing::Gone, "{windows:?}");
         }
@@ -338,7 +338,7 @@ mod tests {
     fn a_dropped_record_ends_its_answers() {
         let cache = cache(1 << 20);
         let record = record(&cache, Windows::default());
-        cache.keep_record(&LISTING, &record);
+        cache.keep_record(&record);
 
         cache.drop_record(&LISTING);
 

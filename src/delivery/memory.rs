@@ -32,7 +32,7 @@ pub(crate) fn capture(
     let now = supply.now();
     let mut places = HashMap::new();
     let mut records = Vec::new();
-    for (key, record) in cache.records() {
+    for (_, record) in cache.records() {
         let of = Arc::as_ptr(&record.provenance);
         let standing = cache.standing(&record.provenance, || now);
         // An absence is short, and a prompt is kept under each of its names.
@@ -40,7 +40,7 @@ pub(crate) fn capture(
             continue;
         }
         places.insert(of, records.len());
-        records.push(taken_down(supply, &key, &record, standing, now));
+        records.push(taken_down(supply, &record, standing, now));
     }
 
     let mut targets = HashMap::new();
@@ -68,14 +68,8 @@ pub(crate) fn capture(
     (records, answers)
 }
 
-fn taken_down(
-    supply: &Supply,
-    key: &RecordKey,
-    record: &Record,
-    standing: Standing,
-    now: Moment,
-) -> image::Record {
-    let provenance = &record.provenance;
+fn taken_down(supply: &Supply, record: &Record, standing: Standing, now: Moment) -> image::Record {
+    let (provenance, query) = (&record.provenance, &record.asked.query);
     let span = |from: Moment, to: Moment| {
         Duration::from_millis(u64::try_from(to.saturating_sub(from)).unwrap_or_default())
     };
@@ -96,12 +90,12 @@ fn taken_down(
     };
     image::Record {
         reader: (*record.reader).clone(),
-        asked: match key.query.clone() {
+        asked: match query.clone() {
             Query::Listing => Asked::Listing,
             Query::Prompt(prompt) => Asked::Prompt(prompt),
             Query::Compiled(prompt, compile) => Asked::Compiled { prompt, compile },
         },
-        what: match (&record.what, key.query.compile()) {
+        what: match (&record.what, query.compile()) {
             (What::Absent, _) => image::What::Absent,
             (What::Listing(listed), _) => image::What::Listing(listed.to_vec()),
             (What::Prompt(sheet), None) => image::What::Edition(sheet.edition.clone()),
@@ -140,19 +134,19 @@ pub(crate) fn restore(
         .iter()
         .map(|taken| {
             let is_ours = is_known(&taken.reader);
-            let (key, record) = is_ours.then(|| given_back(supply, cache, taken, since))??;
-            cache.keep_record(&key, &record);
+            let record = is_ours.then(|| given_back(supply, cache, taken, since))??;
+            cache.keep_record(&record);
             origins.insert(record.provenance.origin.clone());
-            Some((key, record))
+            Some(record)
         })
         .collect();
     for answer in &image.answers {
-        let Some(Some((key, record))) = records.get(answer.record) else { continue };
+        let Some(Some(record)) = records.get(answer.record) else { continue };
         let shape = shapes.iter().find(|(name, _)| *name == answer.representation);
         let Some((representation, route)) = shape else { continue };
         // A representation whose route has changed is of another version of this edge.
         if route.template() == answer.route {
-            answer_given_back(cache, (key, record), answer, (representation, route));
+            answer_given_back(cache, record, answer, (representation, route));
         }
     }
     origins
@@ -163,7 +157,7 @@ fn given_back(
     cache: &Cache<Finished>,
     taken: &image::Record,
     since: Duration,
-) -> Option<(RecordKey, Arc<Record>)> {
+) -> Option<Arc<Record>> {
     let query = match taken.asked.clone() {
         Asked::Listing => Query::Listing,
         Asked::Prompt(prompt) => Query::Prompt(prompt),
@@ -197,8 +191,8 @@ fn given_back(
     let origin = source.origin.name().clone();
     let provenance = Provenance::new(origin, "snapshot", stamp, windows, said_at);
     provenance.used(supply.now());
-    let record = Record::new(what, provenance, taken.validator.clone(), reader);
-    Some((key, Arc::new(record)))
+    let record = Record::new(key, what, provenance, taken.validator.clone(), reader);
+    Some(Arc::new(record))
 }
 
 fn of(text: Text) -> What {
@@ -207,7 +201,7 @@ fn of(text: Text) -> What {
 
 fn answer_given_back(
     cache: &Cache<Finished>,
-    (key, record): (&RecordKey, &Arc<Record>),
+    record: &Arc<Record>,
     answer: &image::Answer,
     (representation, route): (&'static str, &Arc<RouteMetrics>),
 ) {
@@ -215,6 +209,7 @@ fn answer_given_back(
         Some(sheet) => Subject::Prompt(sheet.edition.prompt.id),
         None => Subject::Listing,
     };
+    let key = &record.asked;
     let variables = match (&answer.given, key.query.compile()) {
         (Given::Values(values), _) => Variables::Resolved((**values).into()),
         (Given::Nothing, Some(compile)) => Variables::Sent(compile.clone()),
