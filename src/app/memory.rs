@@ -100,6 +100,7 @@ impl Assembly {
                 return;
             }
         };
+        self.health.has_heard_from_the_store();
         let is_known = |reader: &Reader| tenants.iter().any(|tenant| tenant.is_of(reader));
         let restored = self.delivery.restore(&image, since, &self.router.shapes(), is_known);
         let keys = image.keys.into_iter().filter(|key| {

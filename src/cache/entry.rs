@@ -13,6 +13,8 @@ use crate::origins::{Reader, Rendition, Text, Validator};
 /// What an origin said of one thing.
 #[derive(Debug)]
 pub struct Record {
+    /// What it was asked for: it is asked again for the same, whoever needs it by another name.
+    pub asked: RecordKey,
     /// What it said.
     pub what: What,
     /// When, and for how long that is good.
@@ -21,8 +23,6 @@ pub struct Record {
     pub validator: Option<Validator>,
     /// Whose question it was: it is asked again as the same.
     pub reader: Arc<Reader>,
-    /// What the question was. It is asked again by the same name, since an origin may know no other.
-    pub asked: RecordKey,
     /// Under how many keys it is kept.
     pub(crate) places: AtomicUsize,
 }

@@ -265,7 +265,11 @@ impl Provenance {
     }
 
     fn set(&self, windows: Windows, now: Moment) {
-        let after = |start: Moment, window: Duration| start.saturating_add(moment(window));
+        let after = |start: Moment, window: Duration| match moment(window) {
+            // For ever, also if it was said before the clock began.
+            END => END,
+            window => start.saturating_add(window),
+        };
         let fresh_until = after(now, windows.fresh);
         let stale_until = after(fresh_until, windows.stale);
         // Without a rescue there is none after a change either, however young it is.
@@ -322,6 +326,16 @@ mod tests {
         ] {
             assert_eq!(said.standing(&generations, || now), expected, "at {now}");
         }
+    }
+
+    #[test]
+    fn what_was_said_for_ever_before_the_clock_began_does_not_age() {
+        let generations = Generations::default();
+        let (origin, stamp) = (OriginName::new("o"), generations.stamp(MARKS));
+
+        let said = Provenance::new(origin, "test", stamp, Windows::ENDLESS, -1_000);
+
+        assert_eq!(said.fresh_until(), None);
     }
 
     #[test]

@@ -159,10 +159,10 @@ impl Supply {
         match self.use_of(&record, need.demand, now) {
             Use::AtOnce(outcome) => Ok(served(outcome)),
             Use::AtOnceAndAsk(outcome) => {
-                self.refresh(&record, now, None);
+                self.refresh(&record, need.reader, now, None);
                 Ok(served(outcome))
             }
-            Use::IfTheOriginFails => match self.ask(need, Some(&record)).await {
+            Use::IfTheOriginFails => match self.ask_again(need, &record).await {
                 // The origin's own word on the request is no failure of it.
                 Err(refusal @ Refusal::BadInput { .. }) => Err(refusal),
                 Err(Refusal::NotKept) => Err(Refusal::NotKept),
@@ -210,6 +210,32 @@ impl Supply {
         is_unchanged && demand.max_stale.is_some_and(|most| over <= moment(most))
     }
 
+    /// The key to ask again by for what is kept under `key`: the one that it was asked by, unless it
+    /// has lost that name since.
+    fn asked_key<'a>(&self, key: &'a RecordKey, record: &'a Arc<Record>) -> &'a RecordKey {
+        let kept = self.cache.record(&record.asked);
+        match kept.is_some_and(|kept| Arc::ptr_eq(&kept, record)) {
+            true => &record.asked,
+            false => key,
+        }
+    }
+
+    /// Asks the origin for what is known, by the name that it was asked for by: whoever has another
+    /// name for it joins the same flight.
+    async fn ask_again(
+        self: &Arc<Self>,
+        need: Need<'_>,
+        known: &Arc<Record>,
+    ) -> Result<Supplied, Refusal> {
+        let again = Need { key: self.asked_key(&need.key, known).clone(), ..need.clone() };
+        let supplied = self.ask(again, Some(known)).await?;
+        match supplied.record.keys().contains(&need.key) {
+            true => Ok(supplied),
+            // It has lost one of its names.
+            false => self.ask(need, None).await,
+        }
+    }
+
     /// Asks the origin, or joins whoever does, and waits no longer than an ask may.
     async fn ask(
         self: &Arc<Self>,
@@ -235,17 +261,28 @@ impl Supply {
         Ok(Supplied { record: landed.record, outcome, forwarded: landed.status })
     }
 
-    /// Asks the origin behind, unless somebody does, or it failed a moment ago.
-    fn refresh(self: &Arc<Self>, record: &Arc<Record>, now: Moment, told_at: Option<Timestamp>) {
+    /// Asks the origin behind as `reader`, unless somebody does, or it failed a moment ago.
+    fn refresh(
+        self: &Arc<Self>,
+        record: &Arc<Record>,
+        reader: &Arc<Reader>,
+        now: Moment,
+        told_at: Option<Timestamp>,
+    ) {
         let key = &record.asked;
         let failed_at = record.provenance.failed_at();
         if failed_at.is_some_and(|at| now.saturating_sub(at) < moment(RETRY_AFTER)) {
             return;
         }
+        // After a restart only the caller has the key.
+        if reader.tenant.holder.is_some() && reader.credential.is_none() {
+            return;
+        }
+        let key = self.asked_key(key, record);
         let stamp = self.cache.generations().stamp(key.marks());
         self.flights.launch((key.clone(), stamp), || {
             let by = Asked { by: "refresh".into(), weight: NonZeroU32::MIN, told_at };
-            self.fly(key.clone(), stamp, Arc::clone(&record.reader), Some(Arc::clone(record)), by)
+            self.fly(key.clone(), stamp, Arc::clone(reader), Some(Arc::clone(record)), by)
         });
     }
 
@@ -400,7 +437,7 @@ impl Supply {
         for (_, record) in self.cache.records() {
             // A prompt is kept under both of its names.
             if self.is_due(&record, now) && seen.insert(Arc::as_ptr(&record)) {
-                self.refresh(&record, now, None);
+                self.refresh(&record, &record.reader, now, None);
                 refreshed += 1;
             }
         }
@@ -460,7 +497,7 @@ impl Supply {
                 Mode::Soft if !seen.contains(&Arc::as_ptr(record)) => {
                     record.provenance.forgive();
                     if record.is_there() && self.is_in_use(record, now) {
-                        self.refresh(record, now, told_at);
+                        self.refresh(record, &record.reader, now, told_at);
                     }
                 }
                 Mode::Soft => {}

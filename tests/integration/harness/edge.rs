@@ -192,6 +192,11 @@ impl Edge {
         set.expect("the defaults can be set");
     }
 
+    /// The edge's store, to be opened by another edge with these origins beside it.
+    pub(crate) fn reopened(&self, origins: Vec<OpenedOrigin>) -> Opened {
+        Opened { store: self.store.clone(), ledger: self.ledger.clone(), origins }
+    }
+
     /// Another edge on the same store: one more process, or the same after it was killed.
     pub(crate) fn beside(&self, config: &Config) -> Assembly {
         let again = self.kept.opened_again();

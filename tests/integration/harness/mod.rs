@@ -12,6 +12,7 @@ pub(crate) mod process;
 pub(crate) mod prompt;
 pub(crate) mod promptot;
 pub(crate) mod proxy;
+pub(crate) mod restart;
 pub(crate) mod store;
 pub(crate) mod stored;
 pub(crate) mod vendor;

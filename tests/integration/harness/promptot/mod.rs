@@ -106,6 +106,13 @@ impl PromptOt {
         assert!(deleted.is_some(), "{slug} should exist");
     }
 
+    /// Gives a prompt of `acme` another slug.
+    pub(crate) fn rename(&self, slug: &str, new: &str) {
+        let mut prompts = locked(&self.prompts);
+        let renamed = prompts.remove(&(ACME, slug.to_owned())).expect("the prompt exists");
+        prompts.insert((ACME, new.to_owned()), renamed);
+    }
+
     fn write(&self, project: Uuid, slug: &str, draft: Draft, reads: Reads) {
         let mut prompts = locked(&self.prompts);
         let new = || Prompt { id: Uuid::new_v4(), ..Prompt::default() };
