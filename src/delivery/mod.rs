@@ -1,11 +1,11 @@
 //! The read path: an ask from somebody who may ask, to an answer.
 //!
-//! | # | phase  | finds                      | may end with                   | outcome    |
-//! |---|--------|----------------------------|--------------------------------|------------|
-//! | 1 | recall | the answer, by raw target  |                                | `hit`      |
-//! | 2 | find   | the template               | `NotFound`, `Origin…`          | `stale`, `rescue`, `revalidated`, `miss`, `collapsed` |
-//! | 3 | match  | the answer, by variables   | `BadInput`                     | `hit`      |
-//! | 4 | render | a new answer               | `BadInput`                     | `rendered` |
+//! | # | phase  | finds                      | may end with                       | outcome    |
+//! |---|--------|----------------------------|------------------------------------|------------|
+//! | 1 | recall | the answer, by raw target  |                                    | `hit`      |
+//! | 2 | find   | the template               | `NotFound`, `NotKept`, `Origin…`   | `absent`, `stale`, `rescue`, `revalidated`, `miss`, `collapsed` |
+//! | 3 | match  | the answer, by variables   | `BadInput`                         | `hit`      |
+//! | 4 | render | a new answer               | `BadInput`                         | `rendered` |
 //!
 //! Phase 1 is [`Delivery::recall`], the fast lane: memory only, nothing parsed. The rest is
 //! [`Delivery::deliver`]. Who the caller is has been decided before, by `access`. What an origin
