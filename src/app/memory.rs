@@ -102,13 +102,14 @@ impl Assembly {
         };
         self.health.has_heard_from_the_store();
         let is_known = |reader: &Reader| tenants.iter().any(|tenant| tenant.is_of(reader));
+        let (records, answers) = (image.records.len(), image.answers.len());
         let restored = self.delivery.restore(&image, since, &self.router.shapes(), is_known);
         let keys = image.keys.into_iter().filter(|key| {
             let tenant = key.grant.tenant();
             tenants.iter().any(|known| known.tenant == tenant)
         });
         self.gate.keyring().restore(keys, image.saved_at);
-        tracing::info!(records = restored.len(), "memory is what the snapshot says");
+        tracing::info!(records, answers, "memory is what the snapshot says");
 
         for source in self.delivery.sources().named.values() {
             let name = source.origin.name();

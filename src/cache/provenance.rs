@@ -245,6 +245,11 @@ impl Provenance {
             .map(|until| until.load(Ordering::Relaxed))
     }
 
+    /// Whether there is any time in which it is used if the origin fails.
+    pub fn has_rescue(&self) -> bool {
+        self.rescue_until.load(Ordering::Relaxed) != NEVER
+    }
+
     /// The state of its marks from before the origin was asked.
     pub fn stamp(&self) -> Stamp {
         let [(a, first), (b, second)] = &self.marks;

@@ -270,7 +270,8 @@ impl Delivery {
             What::Absent | What::Prompt(_) => &[],
         };
         let Shaped { body, etag } = listing.shape.write(listed);
-        let cache_control = cache_control(&listing.caller.grant().environment, &self.config);
+        let lifetimes = lifetimes(&self.config, provenance);
+        let cache_control = cache_control(&listing.caller.grant().environment, lifetimes);
         let entry = finish(
             Representation::json(body, etag, cache_control),
             Arc::clone(listing.route),
@@ -455,7 +456,8 @@ impl Render {
         let grant = self.caller.grant();
         let page = Page { edition: &self.sheet.edition, prepared, compiled: &compiled };
         let Shaped { body, etag } = self.shape.write(&page);
-        let cache_control = cache_control(&grant.environment, &self.config);
+        let lifetimes = lifetimes(&self.config, &self.provenance);
+        let cache_control = cache_control(&grant.environment, lifetimes);
         Ok(finish(
             Representation::json(body, etag, cache_control),
             Arc::clone(&self.route),
@@ -485,9 +487,17 @@ fn require(resolved: &Resolved<'_>) -> Result<(), Refusal> {
     })
 }
 
-fn cache_control(environment: &Environment, config: &Config) -> http::HeaderValue {
+fn cache_control(environment: &Environment, lifetimes: Lifetimes) -> http::HeaderValue {
     match environment.reads {
         Reads::Draft => Lifetimes::draft(),
-        Reads::Published => config.lifetimes.published(),
+        Reads::Published => lifetimes.published(),
+    }
+}
+
+/// What clients may do with an answer: what fails closed here is not to outlive a failure there.
+fn lifetimes(config: &Config, provenance: &Provenance) -> Lifetimes {
+    match provenance.has_rescue() {
+        true => config.lifetimes,
+        false => Lifetimes { stale_if_error: Duration::ZERO, ..config.lifetimes },
     }
 }

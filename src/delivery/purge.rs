@@ -35,10 +35,10 @@ impl Scope {
         let reader = &record.reader;
         match self {
             Self::All => true,
-            Self::Origin(origin) => reader.origin.as_ref() == Some(origin),
+            Self::Origin(origin) => record.provenance.origin == *origin,
             Self::OfOrigin(origin, names) => {
                 let is_one = |name| record.depends_on(&key.query, name);
-                reader.origin.as_ref() == Some(origin) && names.iter().any(is_one)
+                record.provenance.origin == *origin && names.iter().any(is_one)
             }
             Self::Project(project) => *reader.project == **project,
             Self::Prompt(project, name) => {

@@ -150,7 +150,9 @@ impl Supply {
 
     /// Finds what is needed: in memory, or at the origin.
     pub(crate) async fn find(self: &Arc<Self>, need: Need<'_>) -> Result<Supplied, Refusal> {
-        let Some(record) = self.cache.record(&need.key) else {
+        // What another origin said is nothing this one's failure could be outlived with.
+        let is_of_it = |record: &Arc<Record>| record.reader.origin == need.reader.origin;
+        let Some(record) = self.cache.record(&need.key).filter(is_of_it) else {
             return self.ask(need, None).await;
         };
         let now = self.now();
