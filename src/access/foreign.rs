@@ -249,17 +249,18 @@ impl Foreign {
         let Some((other, credential)) = witness else { return false };
         let before = verdict.admitted_at().saturating_sub(other.admitted_at());
         let was_in_use = before < moment(self.good_for * 2);
-        let refuses_all = match self.is_admitted(&other, &credential).await {
-            Some(true) => false,
-            // One that nobody used any more may have ended long before.
-            Some(false) => was_in_use && self.age(verdict) < self.good_for * OUTAGE_AT_MOST,
-            None => true,
-        };
-        if refuses_all {
-            let origin = self.name().as_str();
-            tracing::error!(origin, "an origin refuses every caller's key: they are kept for now");
+        match self.is_admitted(&other, &credential).await {
+            Some(true) => return false,
+            Some(false) => {}
+            None => return true,
         }
-        refuses_all
+        // One that nobody used any more may have ended long before.
+        if !was_in_use || self.age(verdict) >= self.good_for * OUTAGE_AT_MOST {
+            return false;
+        }
+        let origin = self.name().as_str();
+        tracing::error!(origin, "an origin refuses every caller's key: they are kept for now");
+        true
     }
 }
 

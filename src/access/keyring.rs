@@ -181,10 +181,9 @@ impl Keyring {
         config: Config,
         store: Arc<dyn Store>,
         generations: Arc<Generations>,
-        metrics: Arc<Metrics>,
         book: Arc<Book>,
         foreign: Option<Arc<Foreign>>,
-        tasks: TaskTracker,
+        (metrics, tasks): (Arc<Metrics>, TaskTracker),
     ) -> Self {
         Self {
             foreign,

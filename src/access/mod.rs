@@ -98,8 +98,8 @@ impl Gate {
             foreign.map(|origin| Arc::new(Foreign::new(origin, good_for, Arc::clone(&clock))));
         let (time, counters) = (Arc::clone(&clock), Arc::clone(&metrics));
         let book = Arc::new(Book::new(limits, ledger, time, counters, tasks.clone()));
-        let keyring =
-            Keyring::new(keys, store, generations, metrics, Arc::clone(&book), foreign, tasks);
+        let own_book = Arc::clone(&book);
+        let keyring = Keyring::new(keys, store, generations, own_book, foreign, (metrics, tasks));
         Self { keyring, book, guesses: Guesses::new(guesses), clock }
     }
 
