@@ -159,7 +159,7 @@ impl Supply {
         match self.use_of(&record, need.demand, now) {
             Use::AtOnce(outcome) => Ok(served(outcome)),
             Use::AtOnceAndAsk(outcome) => {
-                self.refresh(&need.key, &record, now, None);
+                self.refresh(&need.key, &record, need.reader, (now, None));
                 Ok(served(outcome))
             }
             Use::IfTheOriginFails => match self.ask(need, Some(&record)).await {
@@ -235,14 +235,17 @@ impl Supply {
         Ok(Supplied { record: landed.record, outcome, forwarded: landed.status })
     }
 
-    /// Asks the origin behind, unless somebody does, or it failed a moment ago.
+    /// Asks the origin behind on behalf of `reader`, unless somebody does, or it failed a moment ago.
     fn refresh(
         self: &Arc<Self>,
         key: &RecordKey,
         record: &Arc<Record>,
-        now: Moment,
-        told_at: Option<Timestamp>,
+        reader: &Arc<Reader>,
+        (now, told_at): (Moment, Option<Timestamp>),
     ) {
+        if has_lost_its_key(reader) {
+            return;
+        }
         let failed_at = record.provenance.failed_at();
         if failed_at.is_some_and(|at| now.saturating_sub(at) < moment(RETRY_AFTER)) {
             return;
@@ -250,7 +253,7 @@ impl Supply {
         let stamp = self.cache.generations().stamp(key.marks());
         self.flights.launch((key.clone(), stamp), || {
             let by = Asked { by: "refresh".into(), weight: NonZeroU32::MIN, told_at };
-            self.fly(key.clone(), stamp, Arc::clone(&record.reader), Some(Arc::clone(record)), by)
+            self.fly(key.clone(), stamp, Arc::clone(reader), Some(Arc::clone(record)), by)
         });
     }
 
@@ -335,6 +338,10 @@ impl Supply {
             self.metrics.published(self.clock.now().since(told_at));
         }
         let what = match (told.found, known) {
+            // Whoever asked has the key to ask with again.
+            (Found::Unchanged, Some(known)) if has_lost_its_key(&known.reader) => {
+                known.what.clone()
+            }
             (Found::Unchanged, Some(known)) => {
                 known.provenance.renew(word.stamp, windows, word.asked_at);
                 return Ok(Landed { record: known, status: told.status });
@@ -392,7 +399,7 @@ impl Supply {
         for (key, record) in self.cache.records() {
             // A prompt is kept under both of its names.
             if self.is_due(&key, &record, now) && seen.insert(Arc::as_ptr(&record)) {
-                self.refresh(&key, &record, now, None);
+                self.refresh(&key, &record, &record.reader, (now, None));
                 refreshed += 1;
             }
         }
@@ -450,7 +457,7 @@ impl Supply {
                 Mode::Soft if !seen.contains(&Arc::as_ptr(record)) => {
                     record.provenance.forgive();
                     if record.is_there() && self.is_in_use(record, now) {
-                        self.refresh(key, record, now, told_at);
+                        self.refresh(key, record, &record.reader, (now, told_at));
                     }
                 }
                 Mode::Soft => {}
@@ -554,6 +561,12 @@ struct Word {
     asked_at: Moment,
     reader: Arc<Reader>,
     asked: Asked,
+}
+
+/// Whether a caller's own key is known by its digest alone, as it is after a restart: the origin
+/// cannot be asked with that.
+fn has_lost_its_key(reader: &Reader) -> bool {
+    reader.tenant.holder.is_some() && reader.credential.is_none()
 }
 
 /// Waits for a flight, but no longer than the caller's deadline. The flight goes on.

@@ -1,6 +1,6 @@
 //! Callers with keys of the platform itself: what they are served, and until when.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use prompt_edge::config::Config;
 use prompt_edge::delivery::Purge;
 use prompt_edge::delivery::freshness::Freshness;
 use prompt_edge::delivery::purge::{Mode, Scope};
-use prompt_edge::model::{Plan, PlanName};
+use prompt_edge::model::{Plan, PlanName, Rate};
 use prompt_edge::origins::guard;
 use prompt_edge::origins::upstream::promptot;
 use prompt_edge::snapshot::image;
@@ -373,24 +373,30 @@ async fn a_platform_that_fails_or_is_gone_ends_no_key() {
 }
 
 #[tokio::test]
-async fn the_month_of_the_project_holds_for_all_of_its_callers() {
+async fn the_plan_of_the_project_holds_for_all_of_its_callers() {
     let mut config = Config::default();
-    let plan = Plan {
-        name: PlanName::new("two_a_month"),
-        requests_per_month: NonZeroU64::new(2),
-        ..config.limits.plans[&PlanName::new("enterprise")].clone()
-    };
-    config.limits.plans.insert(plan.name.clone(), plan);
-    let place = Place::configured(&config, guard::Config::default().deadline).await;
-    place.edge.set_plan("passed", "two_a_month").await;
-    place.edge.follow().await;
-
-    for (key, text) in BOTH {
-        place.greeting(key).await.expect_text(text);
+    let unlimited = config.limits.plans[&PlanName::new("enterprise")].clone();
+    let two = NonZeroU32::MIN.saturating_add(1);
+    let month = Some(NonZeroU64::from(two));
+    let rate = Some(Rate { per_second: NonZeroU32::MIN, burst: two });
+    for plan in [
+        Plan { name: PlanName::new("month"), requests_per_month: month, ..unlimited.clone() },
+        Plan { name: PlanName::new("rate"), rate, ..unlimited },
+    ] {
+        config.limits.plans.insert(plan.name.clone(), plan);
     }
 
-    for (key, _) in BOTH {
-        place.greeting(key).await.expect_status(429);
+    for plan in ["month", "rate"] {
+        let place = Place::configured(&config, guard::Config::default().deadline).await;
+        place.edge.set_plan("passed", plan).await;
+        place.edge.follow().await;
+        for (key, text) in BOTH {
+            place.greeting(key).await.expect_text(text);
+        }
+
+        for (key, _) in BOTH {
+            place.greeting(key).await.expect_status(429);
+        }
     }
 }
 
@@ -430,6 +436,28 @@ async fn after_a_restart_keys_pass_on_the_word_of_before() {
         place.greeting(key).await.expect_text(text);
     }
     place.greeting("pk_live_guess").await.expect_status(503);
+}
+
+/// What is remembered has no key to ask with: the caller's own is taken, once it is presented.
+#[tokio::test]
+async fn after_a_restart_a_callers_own_key_asks_again() {
+    let place = Place::open().await;
+    place.greeting(LIVE).await.expect_text("Hello from acme");
+    let image = image::decode(&image::encode(&place.edge.assembly.image()));
+    place.edge.assembly.delivery.purge(&Purge { scope: Scope::All, mode: Mode::Hard });
+    place.edge.assembly.restore(image.expect("it is an image")).await;
+    place.platform.publish("greeting", "Hello again");
+
+    for _ in 0..61 {
+        place.edge.clock.advance(Duration::from_secs(1));
+        place.edge.assembly.delivery.tend();
+        place.greeting(LIVE).await.expect_status(200);
+        place.edge.all_is_quiet().await;
+    }
+
+    place.greeting(LIVE).await.expect_text("Hello again");
+    let alarms = r#"prompt_edge_origin_rejections_total{origin="promptot"}"#;
+    assert_eq!(place.edge.metric(alarms).await, 0, "there is no key of the operator's to mend");
 }
 
 #[tokio::test]
