@@ -18,7 +18,7 @@ use moka::sync::Cache as Map;
 use tokio_util::task::TaskTracker;
 
 use crate::access::credential::Token;
-use crate::access::foreign::{Foreign, Verdict};
+use crate::access::foreign::{Foreign, Passes, Verdict};
 use crate::access::limits::{Book, Limits};
 use crate::access::rate::Limiter;
 use crate::cache::flight::Flights;
@@ -77,7 +77,7 @@ struct Record {
     grant: Grant,
     reader: Arc<Reader>,
     /// What the origin said, if it is the origin that knows the key.
-    verdict: Option<Verdict>,
+    verdict: Option<Arc<Verdict>>,
     stamp: Stamp,
     limits: Arc<Limits>,
     /// Below the project's rate, if the plan has one for keys.
@@ -176,7 +176,7 @@ pub struct Keyring {
     generations: Arc<Generations>,
     metrics: Arc<Metrics>,
     book: Arc<Book>,
-    known: Map<KeyDigest, Caller, RandomState>,
+    known: KnownKeys,
     unknown: Map<KeyDigest, Absence, RandomState>,
     flights: Flights<(KeyDigest, Stamp), Result<Option<Caller>, Refusal>>,
     unknown_key_for: Duration,
@@ -184,7 +184,7 @@ pub struct Keyring {
     /// The store's keys of a snapshot: believed until the store has answered once.
     remembered: Arc<Mutex<HashMap<KeyDigest, Grant>>>,
     /// The keys that their origin is being asked about again.
-    judgements: Flights<KeyDigest, ()>,
+    judgements: Arc<Judgements>,
 }
 
 impl Keyring {
@@ -199,7 +199,7 @@ impl Keyring {
         Self {
             foreign,
             remembered: Arc::default(),
-            judgements: Flights::new(tasks.clone()),
+            judgements: Arc::new(Flights::new(tasks.clone())),
             store,
             generations,
             metrics,
@@ -214,7 +214,7 @@ impl Keyring {
     /// What memory knows of a key; `None` if the store has to be asked.
     pub fn recall(&self, digest: &KeyDigest, now: Timestamp) -> Option<Result<Caller, Refusal>> {
         if let Some(caller) = self.known.get(digest) {
-            if caller.0.verdict.is_some() && !self.recall_foreign(*digest, &caller, now) {
+            if caller.0.verdict.is_some() && !self.recall_foreign(*digest, &caller) {
                 return None;
             }
             return self.generations.hold(&caller.0.stamp).then_some(Ok(caller));
@@ -233,7 +233,7 @@ impl Keyring {
     pub async fn fetch(&self, token: Token<'_>, now: Timestamp) -> Result<Caller, Refusal> {
         let digest = token.digest();
         let stamp = self.generations.stamp([Mark::Key(&digest), Mark::AnySettings]);
-        let ask = || self.ask_store(digest, token.to_credential(), stamp, now);
+        let ask = || self.ask_store(digest, token.to_credential(), stamp);
         let flight = self.flights.join((digest, stamp), ask);
         let (landed, _) = flight.await;
         landed.unwrap_or(Err(Refusal::Internal))?.ok_or_else(|| {
@@ -243,11 +243,12 @@ impl Keyring {
         })
     }
 
-    /// The keys in memory, for a snapshot that is taken at `now`.
-    pub fn capture(&self, now: Timestamp) -> Vec<KnownKey> {
+    /// The keys in memory, for a snapshot.
+    pub fn capture(&self) -> Vec<KnownKey> {
         let known = self.known.iter().map(|(digest, caller)| {
             let record = &caller.0;
-            let vouched = record.verdict.as_ref().map(|verdict| now.since(verdict.admitted_at()));
+            let vouched = self.foreign.as_ref().zip(record.verdict.as_ref());
+            let vouched = vouched.map(|(foreign, verdict)| foreign.age(verdict));
             KnownKey { digest: *digest, grant: record.grant.clone(), vouched }
         });
         known.collect()
@@ -267,9 +268,13 @@ impl Keyring {
                 self.remembered().insert(digest, grant);
                 continue;
             };
+            // Another platform's word is no word on keys of this one.
+            if grant.project.origin.as_ref() != Some(foreign.name()) {
+                continue;
+            }
             let stamp = self.generations.stamp([Mark::Key(&digest), Mark::AnySettings]);
             let holder = Some(Holder { digest, credential: None });
-            let verdict = Some(foreign.vouched(saved_at.minus(vouched)));
+            let verdict = Some(Arc::new(foreign.vouched(vouched, saved_at)));
             let found = Known { grant, holder, verdict };
             let caller = Caller::new(found, stamp, None, (&self.book, &self.generations));
             self.known.insert(digest, caller);
@@ -295,25 +300,20 @@ impl Keyring {
 
     /// Whether a key that its origin knows can be served from memory. Has the origin asked again,
     /// behind, when its word has become old.
-    fn recall_foreign(&self, digest: KeyDigest, caller: &Caller, now: Timestamp) -> bool {
+    fn recall_foreign(&self, digest: KeyDigest, caller: &Caller) -> bool {
         let record = &caller.0;
         let (Some(foreign), Some(verdict)) = (&self.foreign, &record.verdict) else { return false };
         // After a restart the key is known by its digest alone, until it is presented.
         let Some(credential) = record.reader.credential.clone() else { return false };
-        if verdict.is_due(now) {
-            let (foreign, caller) = (Arc::clone(foreign), caller.clone());
-            let (known, unknown) = (self.known.clone(), self.unknown.clone());
-            let until = now.plus(self.unknown_key_for);
-            self.judgements.launch(digest, || async move {
-                let mut others = known.iter().filter(|(other, _)| **other != digest);
-                let is_alone = !others.any(|(_, other)| other.0.verdict.is_some());
-                let Some(verdict) = &caller.0.verdict else { return };
-                if foreign.judge(verdict, &credential, is_alone, now).await {
-                    unknown.insert(digest, Absence { stamp: caller.0.stamp, until });
-                    known.invalidate(&digest);
-                    tracing::info!(origin = %foreign.name(), "a caller's key is over");
-                }
-            });
+        match foreign.passes(verdict) {
+            Passes::Yes => {}
+            Passes::AndAsks => {
+                let (foreign, verdict) = (Arc::clone(foreign), Arc::clone(verdict));
+                let known = self.known.clone();
+                self.judgements
+                    .launch(digest, || judgement(foreign, known, digest, verdict, credential));
+            }
+            Passes::Waits => return false,
         }
         true
     }
@@ -323,13 +323,13 @@ impl Keyring {
         digest: KeyDigest,
         credential: Credential,
         stamp: Stamp,
-        now: Timestamp,
     ) -> impl Future<Output = Result<Option<Caller>, Refusal>> + use<> {
         let store = Arc::clone(&self.store);
         let metrics = Arc::clone(&self.metrics);
         let known = self.known.clone();
         let (book, generations) = (Arc::clone(&self.book), Arc::clone(&self.generations));
         let (foreign, remembered) = (self.foreign.clone(), Arc::clone(&self.remembered));
+        let judgements = Arc::clone(&self.judgements);
         async move {
             let before = known.get(&digest);
             let watch = Stopwatch::start();
@@ -356,16 +356,9 @@ impl Keyring {
                 (Some(grant), _) => Some(Known { grant, holder: None, verdict: None }),
                 (None, None) => None,
                 (None, Some(foreign)) => {
-                    let of_before = before.as_ref().and_then(|caller| caller.0.verdict.as_ref());
-                    let introduced = match of_before {
-                        // It was admitted already: only its project may have changed.
-                        Some(verdict) => {
-                            let verdict = verdict.clone();
-                            let grant = foreign.grant(&*store, &credential).await;
-                            grant.map(|grant| grant.map(|grant| (grant, verdict)))
-                        }
-                        None => foreign.introduce(&*store, &credential, now).await,
-                    };
+                    let of_before = before.as_ref().and_then(|caller| caller.0.verdict.clone());
+                    let asked = Asked { digest, credential: &credential, of_before };
+                    let introduced = asked.of(&foreign, &*store, &known, &judgements).await;
                     let introduced = introduced.map_err(|error| {
                         tracing::warn!(error = %Chain(&error), "a caller's key was not judged");
                         Refusal::from(&error)
@@ -386,12 +379,75 @@ impl Keyring {
     }
 }
 
+/// The keys that their origin is being asked about again, and whether each is over.
+type Judgements = Flights<KeyDigest, bool>;
+
+/// A key that the store does not know.
+struct Asked<'a> {
+    digest: KeyDigest,
+    credential: &'a Credential,
+    /// What the origin said of it before.
+    of_before: Option<Arc<Verdict>>,
+}
+
+impl Asked<'_> {
+    /// What it stands for, if the origin admits it or has done so a short while ago.
+    async fn of(
+        self,
+        foreign: &Arc<Foreign>,
+        store: &dyn Store,
+        known: &KnownKeys,
+        judgements: &Judgements,
+    ) -> Result<Option<(Grant, Arc<Verdict>)>, origins::Error> {
+        let Self { digest, credential, of_before } = self;
+        let Some(verdict) = of_before else {
+            let introduced = foreign.introduce(store, credential).await?;
+            return Ok(introduced.map(|(grant, verdict)| (grant, Arc::new(verdict))));
+        };
+        // Its project may have changed.
+        let Some(grant) = foreign.grant(store, credential).await? else { return Ok(None) };
+        if foreign.passes(&verdict) == Passes::Waits {
+            let (foreign, known) = (Arc::clone(foreign), known.clone());
+            let (judged, credential) = (Arc::clone(&verdict), credential.clone());
+            let judge = || judgement(foreign, known, digest, judged, credential);
+            let (is_over, _) = judgements.join(digest, judge).await;
+            if is_over.unwrap_or(false) {
+                return Ok(None);
+            }
+        }
+        Ok(Some((grant, verdict)))
+    }
+}
+
+/// Asks the origin again about a key that it admitted, and forgets it if it is over.
+async fn judgement(
+    foreign: Arc<Foreign>,
+    known: KnownKeys,
+    digest: KeyDigest,
+    verdict: Arc<Verdict>,
+    credential: Credential,
+) -> bool {
+    let witness = || {
+        let others =
+            known.iter().filter(|(other, _)| **other != digest).filter_map(|(_, other)| {
+                Some((other.0.verdict.clone()?, other.0.reader.credential.clone()?))
+            });
+        others.max_by_key(|(verdict, _)| verdict.admitted_at())
+    };
+    let is_over = foreign.judge(&verdict, &credential, witness).await;
+    if is_over {
+        known.invalidate(&digest);
+        tracing::info!(origin = %foreign.name(), "a caller's key is over");
+    }
+    is_over
+}
+
 /// What is known of a key.
 struct Known {
     grant: Grant,
     /// The key itself, if it is the origin that knows it.
     holder: Option<Holder>,
-    verdict: Option<Verdict>,
+    verdict: Option<Arc<Verdict>>,
 }
 
 /// A caller with a key that only its origin knows.
@@ -418,6 +474,9 @@ fn reader_of(grant: &Grant, holder: Option<Holder>) -> Reader {
 fn bounded<V: Clone + Send + Sync + 'static>(entries: u64) -> Map<KeyDigest, V, RandomState> {
     Map::builder().max_capacity(entries).build_with_hasher(RandomState::default())
 }
+
+/// By digest.
+type KnownKeys = Map<KeyDigest, Caller, RandomState>;
 
 /// How many keys in use are kept: about 100 MB of records at the most, far above any fleet seen.
 const KNOWN_KEYS: u64 = 100_000;

@@ -93,7 +93,9 @@ impl Gate {
         parts: Parts,
     ) -> Self {
         let Parts { store, ledger, generations, clock, metrics, foreign, tasks } = parts;
-        let foreign = foreign.map(|origin| Arc::new(Foreign::new(origin, keys.foreign_for)));
+        let good_for = keys.foreign_for;
+        let foreign =
+            foreign.map(|origin| Arc::new(Foreign::new(origin, good_for, Arc::clone(&clock))));
         let (time, counters) = (Arc::clone(&clock), Arc::clone(&metrics));
         let book = Arc::new(Book::new(limits, ledger, time, counters, tasks.clone()));
         let parts = keyring::Parts { store, generations, metrics, tasks };

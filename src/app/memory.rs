@@ -85,7 +85,7 @@ impl Assembly {
     pub fn image(&self) -> Image {
         let (records, answers) = self.delivery.capture();
         let saved_at = self.clock.now();
-        Image { saved_at, records, answers, keys: self.gate.keyring().capture(saved_at) }
+        Image { saved_at, records, answers, keys: self.gate.keyring().capture() }
     }
 
     /// Fills memory with what an edge had in it before, as far as it is of projects that are still

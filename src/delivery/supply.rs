@@ -272,6 +272,9 @@ impl Supply {
         told_at: Option<Timestamp>,
     ) {
         let key = &record.asked;
+        if has_lost_its_key(reader) {
+            return;
+        }
         let failed_at = record.provenance.failed_at();
         if failed_at.is_some_and(|at| now.saturating_sub(at) < moment(RETRY_AFTER)) {
             return;
@@ -376,6 +379,10 @@ impl Supply {
             self.metrics.published(self.clock.now().since(told_at));
         }
         let what = match (told.found, known) {
+            // Whoever asked has the key to ask with again.
+            (Found::Unchanged, Some(known)) if has_lost_its_key(&known.reader) => {
+                known.what.clone()
+            }
             (Found::Unchanged, Some(known)) => {
                 known.provenance.renew(word.stamp, windows, word.asked_at);
                 return Ok(Landed { record: known, status: told.status });
@@ -604,6 +611,12 @@ struct Word {
     asked_at: Moment,
     reader: Arc<Reader>,
     asked: Asked,
+}
+
+/// Whether a caller's own key is known by its digest alone, as it is after a restart: the origin
+/// cannot be asked with that.
+fn has_lost_its_key(reader: &Reader) -> bool {
+    reader.tenant.holder.is_some() && reader.credential.is_none()
 }
 
 /// Waits for a flight, but no longer than the caller's deadline. The flight goes on.

@@ -186,16 +186,20 @@ async fn the_probe_asks_whether_the_list_is_still_the_same() {
     assert!(asked.iter().all(|asked| asked.target == "/edge/v1/prompts"));
 }
 
-/// A made-up key would count as a guess there.
+/// A made-up key would count as a guess there; no key does not.
 #[tokio::test]
-async fn without_a_key_there_is_nothing_to_probe_with() {
-    let vendor = Vendor::start(|_| Said::status(404)).await;
+async fn without_a_key_the_probe_shows_none() {
+    let vendor = Vendor::start(|_| Said::status(401)).await;
     let origin = Edge::new(far::upstream(&vendor.url()), Config::default());
 
-    origin.probe().await.expect("there is nothing to ask");
-
-    assert_eq!(vendor.asked_count(), 0);
+    origin.probe().await.expect("a refusal is an answer");
     assert!(matches!(ask(&origin, "greeting", None).await, Err(Error::Rejected { .. })));
+
+    let asked = vendor.asked();
+    let shown: Vec<_> = asked.iter().map(|it| it.headers.contains_key("authorization")).collect();
+    assert_eq!(shown, [false], "and nobody is asked for a prompt");
+    vendor.kill().await;
+    origin.probe().await.expect_err("the far edge is gone");
 }
 
 /// A key that no header can hold opens nothing, and is not sent.

@@ -16,6 +16,7 @@ mod delivery;
 mod dialects;
 mod docs;
 mod far;
+mod foreign;
 mod harness;
 mod hooks;
 mod limits;

@@ -8,15 +8,15 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::formats::Misfit;
 use crate::formats::edition;
-use crate::model::{Credential, Listed, OriginName, Reads};
+use crate::model::{Credential, Listed, OriginName};
 use crate::origins::error::BoxError;
 use crate::origins::upstream::Upstream;
+use crate::origins::upstream::keys::{self, Keys, Scheme};
 use crate::origins::{
     Changes, Compiles, Cursor, Error, Found, Origin, Pending, Question, Reader, Text, Told,
     Validator,
@@ -36,8 +36,8 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Edge {
     upstream: Upstream,
-    config: Config,
-    /// What marks the list as `config.key` read it last: whether that still holds is the cheapest
+    keys: Keys,
+    /// What marks the list as the operator's key read it last: whether that still holds is the cheapest
     /// question there is.
     listed: Mutex<Option<Validator>>,
 }
@@ -45,7 +45,9 @@ pub struct Edge {
 impl Edge {
     /// The edge whose root is the base of `upstream`, such as `http://127.0.0.1:7080`.
     pub fn new(upstream: Upstream, config: Config) -> Self {
-        Self { upstream, config, listed: Mutex::new(None) }
+        let Config { key, draft_key } = config;
+        let keys = Keys::new(upstream.name().clone(), Scheme::Bearer, key, draft_key);
+        Self { upstream, keys, listed: Mutex::new(None) }
     }
 
     async fn list(
@@ -54,7 +56,7 @@ impl Edge {
         known: Option<&Validator>,
     ) -> Result<Told<Vec<Listed>>, Error> {
         let told = self.ask(LIST, key, known, edition::read_list).await?;
-        if self.config.key.as_ref() == Some(key) {
+        if self.keys.own() == Some(key) {
             *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = told.validator.clone();
         }
         Ok(told)
@@ -67,7 +69,8 @@ impl Edge {
         known: Option<&Validator>,
         read: fn(Value) -> Result<T, Misfit>,
     ) -> Result<Told<T>, Error> {
-        let heard = self.upstream.get(target, &self.bearer(key)?, known).await;
+        let authorization = self.keys.authorization(key)?;
+        let heard = self.upstream.get(target, &authorization, known).await;
         let heard = heard.map_err(|error| self.judged(error))?;
         let found = match heard.status {
             200 => Found::Present(read(heard.body).map_err(|misfit| self.malformed(misfit))?),
@@ -88,28 +91,6 @@ impl Edge {
             is_immutable: false,
             status: Some(heard.status),
         })
-    }
-
-    /// The key that a reader's questions are asked with.
-    fn key_of<'a>(&'a self, reader: &'a Reader) -> Result<&'a Credential, Error> {
-        let draft_key = match reader.reads {
-            Reads::Draft => self.config.draft_key.as_ref(),
-            Reads::Published => None,
-        };
-        let ours = draft_key.or(self.config.key.as_ref());
-        reader.credential.as_ref().or(ours).ok_or_else(|| self.opens_nothing())
-    }
-
-    fn bearer(&self, key: &Credential) -> Result<HeaderValue, Error> {
-        let bearer = HeaderValue::try_from(format!("Bearer {}", key.expose()));
-        let mut bearer = bearer.map_err(|_| self.opens_nothing())?;
-        bearer.set_sensitive(true);
-        Ok(bearer)
-    }
-
-    /// What the far edge would say of no key, or of one that no header can hold.
-    fn opens_nothing(&self) -> Error {
-        Error::Rejected { origin: self.upstream.name().clone(), status: 401 }
     }
 
     /// The far edge answers 501 where the origin behind it compiles: asking again gives the same.
@@ -143,7 +124,7 @@ impl Origin for Edge {
         Box::pin(async move {
             let name = question.prompt.to_string();
             let target = format!("{LIST}/{}", utf8_percent_encode(&name, SEGMENT));
-            let key = self.key_of(question.reader)?;
+            let key = self.keys.of(question.reader)?;
             self.ask(&target, key, question.known, |body| {
                 edition::read(body).map(|edition| Text::Edition(Box::new(edition)))
             })
@@ -156,7 +137,7 @@ impl Origin for Edge {
         reader: &'a Reader,
         known: Option<&'a Validator>,
     ) -> Pending<'a, Told<Vec<Listed>>> {
-        Box::pin(async move { self.list(self.key_of(reader)?, known).await })
+        Box::pin(async move { self.list(self.keys.of(reader)?, known).await })
     }
 
     /// An edge tells nobody what has changed: its answers grow old.
@@ -170,24 +151,18 @@ impl Origin for Edge {
         })
     }
 
-    /// Whether the list is still the same. Without a key of the operator's there is no question that
-    /// would not count as a guess there: the next caller's is the probe.
+    /// Whether the list is still the same. Without a key of the operator's, that it is shown to
+    /// nobody is an answer, too.
     fn probe(&self) -> Pending<'_, ()> {
         Box::pin(async move {
-            let Some(key) = &self.config.key else { return Ok(()) };
+            let Some(key) = self.keys.own() else { return self.upstream.knock(LIST).await };
             let known = self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone();
             self.list(key, known.as_ref()).await.map(drop)
         })
     }
 
     fn admits<'a>(&'a self, credential: &'a Credential) -> Pending<'a, bool> {
-        Box::pin(async move {
-            match self.list(credential, None).await {
-                Ok(_) => Ok(true),
-                Err(Error::Rejected { .. }) => Ok(false),
-                Err(error) => Err(error),
-            }
-        })
+        Box::pin(async move { keys::admitted(self.list(credential, None).await) })
     }
 }
 

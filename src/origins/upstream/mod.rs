@@ -6,6 +6,7 @@
 
 pub mod edge;
 mod json;
+mod keys;
 pub mod langfuse;
 pub mod promptot;
 
@@ -79,6 +80,25 @@ impl Upstream {
         &self,
         target: &str,
         authorization: &HeaderValue,
+        known: Option<&Validator>,
+    ) -> Result<Heard, Error> {
+        self.ask(target, Some(authorization), known).await
+    }
+
+    /// Asks `GET {base_url}{target}` without a key, to find out whether anybody is there. That none
+    /// is refused is an answer.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Upstream::get`], but for `Rejected`.
+    pub async fn knock(&self, target: &str) -> Result<(), Error> {
+        keys::admitted(self.ask(target, None, None).await).map(drop)
+    }
+
+    async fn ask(
+        &self,
+        target: &str,
+        authorization: Option<&HeaderValue>,
         known: Option<&Validator>,
     ) -> Result<Heard, Error> {
         let uri = [&self.base_url, target].concat().parse().map_err(|_| Error::Refused {
@@ -158,11 +178,12 @@ fn usable(base_url: &Uri, client: &Client) -> Result<String, &'static str> {
     Ok(format!("{scheme}://{authority}{}", base_url.path().trim_end_matches('/')))
 }
 
-fn headers(authorization: &HeaderValue, known: Option<&Validator>) -> HeaderMap {
-    let mut authorization = authorization.clone();
-    authorization.set_sensitive(true);
+fn headers(authorization: Option<&HeaderValue>, known: Option<&Validator>) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(AUTHORIZATION, authorization);
+    headers.extend(authorization.cloned().map(|mut authorization| {
+        authorization.set_sensitive(true);
+        (AUTHORIZATION, authorization)
+    }));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     let known = known.and_then(|Validator(tag)| HeaderValue::from_str(tag).ok());
     headers.extend(known.map(|tag| (IF_NONE_MATCH, tag)));

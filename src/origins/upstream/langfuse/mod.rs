@@ -30,7 +30,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::formats::Misfit;
 use crate::model::{Credential, Edition, Listed, OriginName, PromptId, PromptName, Reads, Slug};
-use crate::origins::upstream::langfuse::question::{Wanted, basic};
+use crate::origins::upstream::keys::{self, Keys, Scheme};
+use crate::origins::upstream::langfuse::question::Wanted;
 use crate::origins::upstream::langfuse::shapes::Row;
 use crate::origins::upstream::langfuse::watch::{Picture, Rows};
 use crate::origins::upstream::{Heard, Upstream};
@@ -75,6 +76,7 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct Langfuse {
     upstream: Upstream,
+    keys: Keys,
     config: Config,
     /// What was seen of the list. Held for a comparison, never while Langfuse is asked.
     picture: Mutex<Picture>,
@@ -85,15 +87,16 @@ pub struct Langfuse {
 impl Langfuse {
     /// The project that the key opens, at the platform `upstream` reaches: its base URL is that of
     /// the site, without `/api/public`.
-    pub fn new(upstream: Upstream, config: Config) -> Self {
+    pub fn new(upstream: Upstream, mut config: Config) -> Self {
+        let key = config.key.take();
+        let keys = Keys::new(upstream.name().clone(), Scheme::Basic, key, None);
         let picture = Mutex::new(Picture::new(config.full_list_every));
-        Self { upstream, config, picture, names: Mutex::default() }
+        Self { upstream, keys, config, picture, names: Mutex::default() }
     }
 
     /// The header for a question on a reader's behalf.
     fn authorization(&self, reader: &Reader) -> Result<HeaderValue, Error> {
-        let key = reader.credential.as_ref().or(self.config.key.as_ref());
-        key.map(basic).ok_or_else(|| Error::Rejected { origin: self.name().clone(), status: 401 })
+        self.keys.authorization(self.keys.of(reader)?)
     }
 
     /// Which version of a prompt a reader is served.
@@ -239,14 +242,14 @@ impl Langfuse {
 
     /// Waits for changes; for ever, if there is no key to look for them with.
     async fn follow(&self, cursor: Cursor) -> Result<Changes, Error> {
-        let Some(key) = &self.config.key else {
+        let Some(key) = self.keys.own() else {
             if cursor != Cursor::START {
                 return std::future::pending().await;
             }
             self.probe().await?;
             return Ok(Changes { changes: Vec::new(), cursor: Cursor(0) });
         };
-        let authorization = basic(key);
+        let authorization = self.keys.authorization(key)?;
         if cursor == Cursor::START {
             let rows = self.rows(&authorization, None, |row| Some(row.updated_at)).await?;
             let cursor = self.picture().begin(rows);
@@ -283,9 +286,10 @@ impl Langfuse {
         self.picture.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads one row of the list.
-    async fn glance(&self, authorization: &HeaderValue) -> Result<(), Error> {
-        let heard = self.upstream.get(&question::page(1, 1, None), authorization, None).await?;
+    /// Reads one row of the list by a key.
+    async fn glance(&self, key: &Credential) -> Result<(), Error> {
+        let authorization = self.keys.authorization(key)?;
+        let heard = self.upstream.get(&glance(), &authorization, None).await?;
         self.understood(heard.status, || shapes::page(&heard.body)).map(drop)
     }
 }
@@ -319,25 +323,25 @@ impl Origin for Langfuse {
         Box::pin(self.follow(cursor))
     }
 
-    /// Without a key of its own, a refused one shows that Langfuse answers.
+    /// Reads one row of the list. Without a key of the operator's, that it is shown to nobody is an
+    /// answer, too.
     fn probe(&self) -> Pending<'_, ()> {
         Box::pin(async move {
-            match &self.config.key {
-                Some(key) => self.glance(&basic(key)).await,
-                None => self.admits(&Credential::new(":")).await.map(drop),
+            match self.keys.own() {
+                Some(key) => self.glance(key).await,
+                None => self.upstream.knock(&glance()).await,
             }
         })
     }
 
     fn admits<'a>(&'a self, credential: &'a Credential) -> Pending<'a, bool> {
-        Box::pin(async move {
-            match self.glance(&basic(credential)).await {
-                Ok(()) => Ok(true),
-                Err(Error::Rejected { .. }) => Ok(false),
-                Err(error) => Err(error),
-            }
-        })
+        Box::pin(async move { keys::admitted(self.glance(credential).await) })
     }
+}
+
+/// The first row of the list: the cheapest question.
+fn glance() -> String {
+    question::page(1, 1, None)
 }
 
 /// Whether it is Langfuse that says there is no such prompt, and not something before it.

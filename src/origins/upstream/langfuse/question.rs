@@ -1,11 +1,8 @@
 //! How Langfuse is asked.
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::model::{Credential, Slug, Timestamp};
+use crate::model::{Slug, Timestamp};
 
 /// Which version of a prompt is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -47,13 +44,6 @@ pub(super) fn is_askable(slug: &Slug) -> bool {
 pub(super) fn page(number: u64, limit: usize, from: Option<Timestamp>) -> String {
     let from = from.map(|from| format!("&fromUpdatedAt={from}")).unwrap_or_default();
     format!("{PROMPTS}?page={number}&limit={limit}{from}")
-}
-
-/// HTTP Basic (RFC 7617) of `public:secret`.
-pub(super) fn basic(key: &Credential) -> HeaderValue {
-    let encoded = BASE64_STANDARD.encode(key.expose());
-    #[expect(clippy::expect_used, reason = "Base64 is printable ASCII")]
-    HeaderValue::try_from(format!("Basic {encoded}")).expect("it is a header value")
 }
 
 /// Where prompts are, below the site's own URL.

@@ -12,10 +12,10 @@ mod shapes;
 
 use std::sync::{Mutex, PoisonError};
 
-use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
-use crate::model::{Credential, Listed, OriginName, PromptName, Reads};
+use crate::model::{Credential, Listed, OriginName, PromptName};
+use crate::origins::upstream::keys::{self, Keys, Scheme};
 use crate::origins::upstream::promptot::shapes::Misfit;
 use crate::origins::upstream::{Heard, Upstream};
 use crate::origins::{
@@ -37,8 +37,8 @@ pub struct Config {
 #[derive(Debug)]
 pub struct PromptOt {
     upstream: Upstream,
-    config: Config,
-    /// What marks the list as `config.key` read it last: whether that still holds is the cheapest
+    keys: Keys,
+    /// What marks the list as the operator's key read it last: whether that still holds is the cheapest
     /// question there is.
     listed: Mutex<Option<Validator>>,
 }
@@ -46,13 +46,15 @@ pub struct PromptOt {
 impl PromptOt {
     /// The API whose base URL, such as `https://api.promptot.com/api/v1`, is that of `upstream`.
     pub fn new(upstream: Upstream, config: Config) -> Self {
-        Self { upstream, config, listed: Mutex::new(None) }
+        let Config { key, draft_key } = config;
+        let keys = Keys::new(upstream.name().clone(), Scheme::Bearer, key, draft_key);
+        Self { upstream, keys, listed: Mutex::new(None) }
     }
 
     async fn ask(&self, question: Question<'_>) -> Result<Told<Text>, Error> {
         let Question { reader, prompt, compile, known } = question;
         let Some(target) = target(prompt, compile) else { return Ok(Told::plainly(None)) };
-        let key = self.bearer(self.key_of(reader)?)?;
+        let key = self.keys.authorization(self.keys.of(reader)?)?;
         let mut heard = self.upstream.get(&target, &key, known).await?;
         let found = match heard.status {
             200 => Found::Present(self.understood(text(&mut heard, prompt, view_of(compile)))?),
@@ -75,40 +77,17 @@ impl PromptOt {
         key: &Credential,
         known: Option<&Validator>,
     ) -> Result<Told<Vec<Listed>>, Error> {
-        let heard = self.upstream.get(LIST, &self.bearer(key)?, known).await?;
+        let heard = self.upstream.get(LIST, &self.keys.authorization(key)?, known).await?;
         let found = match heard.status {
             200 => Found::Present(self.understood(shapes::listed(&heard.body))?),
             304 if known.is_some() => Found::Unchanged,
             _ => return Err(self.malformed(unasked("a list of prompts"))),
         };
         let told = told(found, heard, known);
-        if self.config.key.as_ref() == Some(key) {
+        if self.keys.own() == Some(key) {
             *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = told.validator.clone();
         }
         Ok(told)
-    }
-
-    /// The key that a reader's questions are asked with. Whoever should have brought one and has not
-    /// is told what PromptOT would say: another one's key is never lent.
-    fn key_of<'a>(&'a self, reader: &'a Reader) -> Result<&'a Credential, Error> {
-        let draft_key = match reader.reads {
-            Reads::Draft => self.config.draft_key.as_ref(),
-            Reads::Published => None,
-        };
-        let ours = draft_key.or(self.config.key.as_ref());
-        reader.credential.as_ref().or(ours).ok_or_else(|| self.opens_nothing())
-    }
-
-    fn bearer(&self, key: &Credential) -> Result<HeaderValue, Error> {
-        let bearer = HeaderValue::try_from(format!("Bearer {}", key.expose()));
-        let mut bearer = bearer.map_err(|_| self.opens_nothing())?;
-        bearer.set_sensitive(true);
-        Ok(bearer)
-    }
-
-    /// What PromptOT says of no key, and would say of one that no header can hold.
-    fn opens_nothing(&self) -> Error {
-        Error::Rejected { origin: self.name().clone(), status: 401 }
     }
 
     fn understood<T>(&self, read: Result<T, Misfit>) -> Result<T, Error> {
@@ -143,7 +122,7 @@ impl Origin for PromptOt {
         reader: &'a Reader,
         known: Option<&'a Validator>,
     ) -> Pending<'a, Told<Vec<Listed>>> {
-        Box::pin(async move { self.list(self.key_of(reader)?, known).await })
+        Box::pin(async move { self.list(self.keys.of(reader)?, known).await })
     }
 
     /// PromptOT never tells: after the start there is nothing to wait for.
@@ -157,26 +136,18 @@ impl Origin for PromptOt {
         })
     }
 
-    /// Whether the list is still the same. Without a key of the operator's, that PromptOT refuses
-    /// one shows that it answers.
+    /// Whether the list is still the same. Without a key of the operator's, that it is shown to
+    /// nobody is an answer, too.
     fn probe(&self) -> Pending<'_, ()> {
         Box::pin(async move {
-            let Some(key) = &self.config.key else {
-                return self.admits(&Credential::new("none")).await.map(drop);
-            };
+            let Some(key) = self.keys.own() else { return self.upstream.knock(LIST).await };
             let known = self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone();
             self.list(key, known.as_ref()).await.map(drop)
         })
     }
 
     fn admits<'a>(&'a self, credential: &'a Credential) -> Pending<'a, bool> {
-        Box::pin(async move {
-            match self.list(credential, None).await {
-                Ok(_) => Ok(true),
-                Err(Error::Rejected { .. }) => Ok(false),
-                Err(error) => Err(error),
-            }
-        })
+        Box::pin(async move { keys::admitted(self.list(credential, None).await) })
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the adapter asks for, and what it makes of what it hears.
 
+use http::HeaderValue;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -1,5 +1,7 @@
 //! What PromptOT answers.
 
+use std::collections::BTreeSet;
+
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
@@ -15,8 +17,8 @@ use crate::harness::vendor::Said;
 pub(super) const BASE: &str = "/api/v1";
 
 /// One answer, with its tag; 304 if the tag is known.
-pub(super) fn answer(prompts: &Prompts, asked: &Parts) -> Said {
-    let Some((project, reads)) = admitted(asked) else {
+pub(super) fn answer(prompts: &Prompts, revoked: &BTreeSet<&str>, asked: &Parts) -> Said {
+    let Some((project, reads)) = admitted(revoked, asked) else {
         return refusal(401, "UNAUTHORIZED", "Missing or invalid API key");
     };
     let data = match data(prompts, asked, project, reads) {
@@ -31,9 +33,10 @@ pub(super) fn answer(prompts: &Prompts, asked: &Parts) -> Said {
 }
 
 /// Whose prompts the key reads, and which version of them.
-fn admitted(asked: &Parts) -> Option<(Uuid, Reads)> {
+fn admitted(revoked: &BTreeSet<&str>, asked: &Parts) -> Option<(Uuid, Reads)> {
     let key = asked.headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
-    let known = KEYS.into_iter().find(|(known, ..)| *known == key);
+    let mut good = KEYS.into_iter().filter(|(known, ..)| !revoked.contains(known));
+    let known = good.find(|(known, ..)| *known == key);
     known.map(|(_, project, reads)| (project, reads))
 }
 

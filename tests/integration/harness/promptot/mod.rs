@@ -4,7 +4,7 @@
 mod api;
 mod place;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prompt_edge::model::Reads;
@@ -42,6 +42,7 @@ pub(crate) struct PromptOt {
     /// To see what was asked, and to make it fail.
     pub(crate) vendor: Vendor,
     prompts: Arc<Mutex<Prompts>>,
+    revoked: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
 /// By project and slug.
@@ -75,9 +76,11 @@ impl PromptOt {
     /// Starts to listen.
     pub(crate) async fn start() -> Self {
         let prompts = Arc::<Mutex<Prompts>>::default();
-        let known = Arc::clone(&prompts);
-        let vendor = Vendor::start(move |asked| api::answer(&locked(&known), asked)).await;
-        Self { vendor, prompts }
+        let revoked = Arc::<Mutex<BTreeSet<_>>>::default();
+        let (known, over) = (Arc::clone(&prompts), Arc::clone(&revoked));
+        let answer = move |asked: &_| api::answer(&locked(&known), &locked(&over), asked);
+        let vendor = Vendor::start(answer).await;
+        Self { vendor, prompts, revoked }
     }
 
     /// The base of its API.
@@ -98,6 +101,11 @@ impl PromptOt {
     /// The same in `zeta`.
     pub(crate) fn publish_in_another(&self, slug: &str, draft: impl Into<Draft>) {
         self.write(ZETA, slug, draft.into(), Reads::Published);
+    }
+
+    /// Opens nothing with this key any more.
+    pub(crate) fn revoke(&self, key: &'static str) {
+        locked(&self.revoked).insert(key);
     }
 
     /// Deletes a prompt of `acme`.
@@ -124,6 +132,6 @@ impl PromptOt {
     }
 }
 
-fn locked(prompts: &Mutex<Prompts>) -> MutexGuard<'_, Prompts> {
-    prompts.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
