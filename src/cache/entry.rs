@@ -61,10 +61,11 @@ impl Record {
         }
     }
 
-    /// The keys it is kept under: the one asked by and, of a prompt, each of its two names.
+    /// The keys it is kept under: the one asked by and, of a prompt that is compiled here, each of
+    /// its two names. Whoever compiles need not say more than the text: its other name is a guess.
     pub fn keys(&self, asked: &RecordKey) -> Vec<RecordKey> {
         let mut keys = vec![asked.clone()];
-        if let Some(sheet) = self.sheet() {
+        if let (Query::Prompt(_), Some(sheet)) = (&asked.query, self.sheet()) {
             let prompt = &sheet.edition.prompt;
             for name in [PromptName::Id(prompt.id), PromptName::Slug(prompt.slug.clone())] {
                 let query = asked.query.named(name);
@@ -74,6 +75,18 @@ impl Record {
             }
         }
         keys
+    }
+
+    /// Of the keys it is kept under, the one to ask again by: its slug's. Of a platform that knows
+    /// its prompts by name, an id is made up, and found by a look through all of them.
+    pub fn key(&self, kept: &RecordKey) -> RecordKey {
+        let query = match (&kept.query, self.sheet()) {
+            (Query::Prompt(_), Some(sheet)) => {
+                kept.query.named(PromptName::Slug(sheet.edition.prompt.slug.clone()))
+            }
+            (query, _) => query.clone(),
+        };
+        RecordKey { tenant: kept.tenant, query }
     }
 
     /// Whether a change of the prompt with this name concerns it.

@@ -247,10 +247,11 @@ impl Supply {
         if failed_at.is_some_and(|at| now.saturating_sub(at) < moment(RETRY_AFTER)) {
             return;
         }
+        let key = record.key(key);
         let stamp = self.cache.generations().stamp(key.marks());
         self.flights.launch((key.clone(), stamp), || {
             let by = Asked { by: "refresh".into(), weight: NonZeroU32::MIN, told_at };
-            self.fly(key.clone(), stamp, Arc::clone(&record.reader), Some(Arc::clone(record)), by)
+            self.fly(key, stamp, Arc::clone(&record.reader), Some(Arc::clone(record)), by)
         });
     }
 
