@@ -177,11 +177,13 @@ impl Supply {
     fn use_of(&self, record: &Record, demand: Demand, now: Moment) -> Use {
         let provenance = &record.provenance;
         let standing = self.cache.standing(provenance, || now);
+        let since_failure = provenance.failed_at().map(|at| now.saturating_sub(at));
+        let failed_within = |window| since_failure.is_some_and(|since| since < moment(window));
         // Asking for more than that would make every caller a flood.
-        let is_forced =
-            demand.no_cache && now.saturating_sub(provenance.said_at()) >= moment(NO_CACHE_EVERY);
-        let failed_lately =
-            provenance.failed_at().is_some_and(|at| now.saturating_sub(at) < moment(FAILED_LATELY));
+        let is_forced = demand.no_cache
+            && now.saturating_sub(provenance.said_at()) >= moment(NO_CACHE_EVERY)
+            && !failed_within(NO_CACHE_EVERY);
+        let failed_lately = failed_within(FAILED_LATELY);
         match standing {
             Standing::Gone => Use::Never,
             Standing::Fresh if is_forced => Use::IfTheOriginFails,
