@@ -426,10 +426,12 @@ impl Supply {
         (self.jitter.hash_one(key) % u64::from(SHARES)) as u32
     }
 
-    /// Whether [`Supply::tend`] has come to no end for too long.
+    /// Whether [`Supply::tend`] has come to no end for too long. What an origin tells every change
+    /// of needs no tending.
     pub(crate) fn is_stalled(&self) -> bool {
         let idle = self.now().saturating_sub(self.tended_at.load(Ordering::Relaxed));
-        idle > moment(STALLED_AFTER)
+        let grows_old = self.sources.all().any(|source| !source.origin.tells_all());
+        grows_old && idle > moment(STALLED_AFTER)
     }
 
     /// Makes the maps forget. `told_at` is when the origin said that something changed, if it did.
