@@ -437,10 +437,12 @@ impl Supply {
     /// Makes the maps forget. `told_at` is when the origin said that something changed, if it did.
     pub(crate) fn purge(self: &Arc<Self>, purge: &Purge, told_at: Option<Timestamp>) -> usize {
         let now = self.now();
+        // Before the records: a flight that lands in between is found among them.
+        let under_way = self.flights.under_way();
         let kept = self.cache.records();
         let kept: Vec<_> = kept.filter(|(key, record)| purge.scope.concerns(key, record)).collect();
         // Whoever comes after this must not board a flight from before it.
-        for (key, _) in self.flights.under_way() {
+        for (key, _) in under_way {
             if purge.scope.may_concern(&key) {
                 self.mark(&key, purge.mode);
             }
