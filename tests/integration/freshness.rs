@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use prompt_edge::admin::health::State;
 use prompt_edge::app::OpenedOrigin;
 use prompt_edge::config::Config;
 use prompt_edge::delivery::freshness::{Exception, Freshness};
@@ -323,6 +324,17 @@ async fn an_edge_that_has_stopped_refreshing_says_so() {
     edge.tend().await;
     edge.edge.page("/livez").await.expect_status(200);
     assert_eq!(edge.edge.metric(stalled).await, 0);
+}
+
+/// Whoever ends a process that says it is stuck would cut its last answers off.
+#[tokio::test]
+async fn an_edge_that_drains_has_no_need_to_refresh() {
+    let edge = Fronted::with(&GREETING).await;
+    edge.edge.assembly.admin.health.reach(State::Draining);
+
+    edge.pass(3_600);
+
+    edge.edge.page("/livez").await.expect_status(200);
 }
 
 /// Its store tells every change.
