@@ -2,7 +2,7 @@
 //!
 //! | path       | answers                                                             |
 //! |------------|---------------------------------------------------------------------|
-//! | `/livez`   | 200 while the process runs                                          |
+//! | `/livez`   | 200 while the process runs, 503 once it refreshes nothing any more  |
 //! | `/readyz`  | 200 from the first data until the drain begins, else 503            |
 //! | `/metrics` | every metric, in the text form of OpenMetrics                       |
 //! | `/version` | version and revision of the binary                                  |
@@ -88,7 +88,7 @@ impl Admin {
         }
         let query = request.uri().query().unwrap_or_default();
         match path {
-            "/livez" => plain(StatusCode::OK, "alive\n"),
+            "/livez" => self.live(),
             "/readyz" => self.ready(),
             "/metrics" => self.metrics(),
             "/version" => self.version(),
@@ -102,6 +102,18 @@ impl Admin {
         }
     }
 
+    /// Whether what grows old is no longer refreshed. While the edge drains it need not be.
+    fn is_stalled(&self) -> bool {
+        self.health.state() != health::State::Draining && self.delivery.is_stalled()
+    }
+
+    fn live(&self) -> Response {
+        match self.is_stalled() {
+            true => plain(StatusCode::SERVICE_UNAVAILABLE, "refresh stalled\n"),
+            false => plain(StatusCode::OK, "alive\n"),
+        }
+    }
+
     fn ready(&self) -> Response {
         let state = self.health.state();
         let status = match state {
@@ -112,6 +124,7 @@ impl Admin {
     }
 
     fn metrics(&self) -> Response {
+        self.metrics.refresh_is_stalled(self.is_stalled());
         for holds in self.delivery.holds() {
             self.metrics.cache_holds(holds.map, holds.entries, holds.weight_bytes);
         }

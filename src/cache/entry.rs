@@ -64,12 +64,11 @@ impl Record {
         }
     }
 
-    /// The keys it is kept under: the one asked by and, of a prompt that is compiled here, each of
-    /// its two names. An origin that compiles does not say the other one.
+    /// The keys it is kept under: the one asked by and, of a prompt, each of its two names.
     pub fn keys(&self) -> Vec<RecordKey> {
         let asked = &self.asked;
         let mut keys = vec![asked.clone()];
-        if let (Query::Prompt(_), Some(sheet)) = (&asked.query, self.sheet()) {
+        if let Some(sheet) = self.sheet() {
             let prompt = &sheet.edition.prompt;
             for name in [PromptName::Id(prompt.id), PromptName::Slug(prompt.slug.clone())] {
                 let query = asked.query.named(name);
@@ -79,6 +78,18 @@ impl Record {
             }
         }
         keys
+    }
+
+    /// Of the keys it is kept under, the one to ask again by: its slug's. Of a platform that knows
+    /// its prompts by name, an id is made up, and found by a look through all of them.
+    pub fn key(&self) -> RecordKey {
+        let query = match (&self.asked.query, self.sheet()) {
+            (Query::Prompt(_), Some(sheet)) => {
+                self.asked.query.named(PromptName::Slug(sheet.edition.prompt.slug.clone()))
+            }
+            (query, _) => query.clone(),
+        };
+        RecordKey { tenant: self.asked.tenant, query }
     }
 
     /// Whether a change of the prompt with this name concerns it.

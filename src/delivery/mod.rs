@@ -309,11 +309,9 @@ impl Delivery {
         self.supply.tend()
     }
 
-    /// Whether [`Delivery::tend`] has not come to an end for too long.
+    /// Whether [`Delivery::tend`] has not come to an end for too long, where something grows old.
     pub fn is_stalled(&self) -> bool {
-        let is_stalled = self.supply.is_stalled();
-        self.metrics.refresh_is_stalled(is_stalled);
-        is_stalled
+        self.supply.is_stalled()
     }
 
     /// Every origin there is.

@@ -179,11 +179,13 @@ impl Supply {
     fn use_of(&self, record: &Record, demand: Demand, now: Moment) -> Use {
         let provenance = &record.provenance;
         let standing = self.cache.standing(provenance, || now);
+        let since_failure = provenance.failed_at().map(|at| now.saturating_sub(at));
+        let failed_within = |window| since_failure.is_some_and(|since| since < moment(window));
         // Asking for more than that would make every caller a flood.
-        let is_forced =
-            demand.no_cache && now.saturating_sub(provenance.said_at()) >= moment(NO_CACHE_EVERY);
-        let failed_lately =
-            provenance.failed_at().is_some_and(|at| now.saturating_sub(at) < moment(FAILED_LATELY));
+        let is_forced = demand.no_cache
+            && now.saturating_sub(provenance.said_at()) >= moment(NO_CACHE_EVERY)
+            && !failed_within(NO_CACHE_EVERY);
+        let failed_lately = failed_within(FAILED_LATELY);
         match standing {
             Standing::Gone => Use::Never,
             Standing::Fresh if is_forced => Use::IfTheOriginFails,
@@ -212,24 +214,13 @@ impl Supply {
         is_unchanged && demand.max_stale.is_some_and(|most| over <= moment(most))
     }
 
-    /// The key to ask again by for what is kept under `key`: the one that it was asked by, unless it
-    /// has lost that name since.
-    fn asked_key<'a>(&self, key: &'a RecordKey, record: &'a Arc<Record>) -> &'a RecordKey {
-        let kept = self.cache.record(&record.asked);
-        match kept.is_some_and(|kept| Arc::ptr_eq(&kept, record)) {
-            true => &record.asked,
-            false => key,
-        }
-    }
-
-    /// Asks the origin for what is known, by the name that it was asked for by: whoever has another
-    /// name for it joins the same flight.
+    /// Asks the origin again for what is known: whoever has another name for it joins the flight.
     async fn ask_again(
         self: &Arc<Self>,
         need: Need<'_>,
         known: &Arc<Record>,
     ) -> Result<Supplied, Refusal> {
-        let again = Need { key: self.asked_key(&need.key, known).clone(), ..need.clone() };
+        let again = Need { key: known.key(), ..need.clone() };
         let supplied = self.ask(again, Some(known)).await?;
         match supplied.record.keys().contains(&need.key) {
             true => Ok(supplied),
@@ -271,7 +262,6 @@ impl Supply {
         now: Moment,
         told_at: Option<Timestamp>,
     ) {
-        let key = &record.asked;
         if has_lost_its_key(reader) {
             return;
         }
@@ -279,11 +269,7 @@ impl Supply {
         if failed_at.is_some_and(|at| now.saturating_sub(at) < moment(RETRY_AFTER)) {
             return;
         }
-        // After a restart only the caller has the key.
-        if reader.tenant.holder.is_some() && reader.credential.is_none() {
-            return;
-        }
-        let key = self.asked_key(key, record);
+        let key = record.key();
         let stamp = self.cache.generations().stamp(key.marks());
         self.flights.launch((key.clone(), stamp), || {
             let by = Asked { by: "refresh".into(), weight: NonZeroU32::MIN, told_at };
@@ -384,7 +370,10 @@ impl Supply {
                 known.what.clone()
             }
             (Found::Unchanged, Some(known)) => {
-                known.provenance.renew(word.stamp, windows, word.asked_at);
+                // A word from before a change says nothing of after it.
+                if self.cache.generations().hold(&word.stamp) {
+                    known.provenance.renew(word.stamp, windows, word.asked_at);
+                }
                 return Ok(Landed { record: known, status: told.status });
             }
             (Found::Unchanged, None) => {
@@ -477,10 +466,12 @@ impl Supply {
         (self.jitter.hash_one(key) % u64::from(SHARES)) as u32
     }
 
-    /// Whether [`Supply::tend`] has come to no end for too long.
+    /// Whether [`Supply::tend`] has come to no end for too long. What an origin tells every change
+    /// of needs no tending.
     pub(crate) fn is_stalled(&self) -> bool {
         let idle = self.now().saturating_sub(self.tended_at.load(Ordering::Relaxed));
-        idle > moment(STALLED_AFTER)
+        let grows_old = self.sources.all().any(|source| !source.origin.tells_all());
+        grows_old && idle > moment(STALLED_AFTER)
     }
 
     /// Makes the maps forget. `told_at` is when the origin said that something changed, if it did.

@@ -8,6 +8,7 @@ pub(crate) mod exchange;
 pub(crate) mod langfuse;
 pub(crate) mod files;
 pub(crate) mod far;
+pub(crate) mod fronted;
 pub(crate) mod process;
 pub(crate) mod prompt;
 pub(crate) mod promptot;
