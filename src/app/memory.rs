@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::app::assembly::Assembly;
 use crate::config::Snapshot;
-use crate::model::{Project, Tenant};
-use crate::origins::{self, Reader};
+use crate::model::{OriginName, Project, Tenant};
+use crate::origins::{self, Origin, Reader};
 use crate::snapshot::file::{self, Key, Unusable};
 use crate::snapshot::image::{self, Image};
 use crate::telemetry::trace::Chain;
@@ -111,17 +112,17 @@ impl Assembly {
         self.gate.keyring().restore(keys, image.saved_at);
         tracing::info!(records, answers, "memory is what the snapshot says");
 
+        // All at once: one that is silent must not make the others wait.
+        let mut probes = JoinSet::new();
         for source in self.delivery.sources().named.values() {
-            let name = source.origin.name();
-            if !restored.contains(name) {
-                continue;
+            if restored.contains(source.origin.name()) {
+                self.health.has_heard_from_an_origin();
+                probes.spawn(doubtful(Arc::clone(&source.origin)));
             }
-            self.health.has_heard_from_an_origin();
-            let answered = timeout(PROBE_WITHIN, source.origin.probe()).await;
-            if !matches!(answered, Ok(Ok(()))) {
-                tracing::warn!(origin = name.as_str(), "an origin is away: memory answers for it");
-                self.delivery.doubt(name);
-            }
+        }
+        for name in probes.join_all().await.into_iter().flatten() {
+            tracing::warn!(origin = name.as_str(), "an origin is away: memory answers for it");
+            self.delivery.doubt(&name);
         }
     }
 
@@ -137,6 +138,12 @@ impl Assembly {
         }
         Ok(tenants)
     }
+}
+
+/// The origin's name, unless it says at once that it is there.
+async fn doubtful(origin: Arc<dyn Origin>) -> Option<OriginName> {
+    let answered = timeout(PROBE_WITHIN, origin.probe()).await;
+    (!matches!(answered, Ok(Ok(())))).then(|| origin.name().clone())
 }
 
 /// An environment of a project.

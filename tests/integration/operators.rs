@@ -1,5 +1,7 @@
 //! What operators can do to a running edge: purge it, and ask it why.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
@@ -7,7 +9,8 @@ use prompt_edge::origins::Store;
 use serde_json::{Value, json};
 
 use crate::harness::edge::Edge;
-use crate::harness::exchange::Answer;
+use crate::harness::exchange::{Answer, compiled};
+use crate::harness::restart::Fronted;
 
 async fn purge(edge: &Edge, media_type: &str, body: impl Into<Bytes>) -> Answer {
     let request = Request::post("/admin/purge").header("content-type", media_type);
@@ -104,4 +107,55 @@ async fn why_is_asked_of_a_prompt_in_an_environment() {
     assert_eq!(error(project.expect_status(404)), "there is no project `nobody`");
     let remedy = "slug: missing: ask for /admin/why?project=shop&slug=greeting&environment=live";
     assert_eq!(error(nothing.expect_status(400)), remedy);
+}
+
+#[tokio::test]
+async fn what_was_purged_is_asked_for_anew_and_still_rescues() {
+    let fronted = Fronted::start().await;
+    fronted.platform.publish("greeting", "Hello");
+    fronted.get(compiled("greeting")).await.expect_text("Hello");
+    fronted.platform.publish("greeting", "Good day");
+
+    for scope in [
+        json!({"all": true}),
+        json!({"origin": "promptot"}),
+        json!({"project": "shop"}),
+        json!({"project": "shop", "prompt": "greeting"}),
+    ] {
+        fronted.platform.vendor.revive().await;
+        let asked = fronted.platform.vendor.asked_count();
+        let purged = purge_json(&fronted.edge, scope.clone()).await;
+        assert_eq!(purged.expect_status(200).json(), json!({"purged": 1}), "{scope}");
+        fronted.get(compiled("greeting")).await.expect_text("Good day");
+        fronted.edge.all_is_quiet().await;
+        assert_eq!(fronted.platform.vendor.asked_count(), asked + 1, "{scope}");
+
+        fronted.platform.vendor.kill().await;
+        purge_json(&fronted.edge, scope.clone()).await.expect_status(200);
+        let rescued = fronted.get(compiled("greeting")).await;
+        rescued.expect_text("Good day");
+        assert!(rescued.source().ends_with("detail=rescue"), "{scope}: {}", rescued.source());
+        fronted.edge.clock.advance(Duration::from_secs(60));
+    }
+}
+
+#[tokio::test]
+async fn what_was_purged_hard_is_gone() {
+    for scope in [
+        json!({"all": true, "hard": true}),
+        json!({"origin": "promptot", "hard": true}),
+        json!({"project": "shop", "hard": true}),
+        json!({"project": "shop", "prompt": "greeting", "hard": true}),
+    ] {
+        let fronted = Fronted::start().await;
+        fronted.platform.publish("greeting", "Hello");
+        fronted.get(compiled("greeting")).await.expect_text("Hello");
+        fronted.platform.vendor.kill().await;
+
+        let purged = purge_json(&fronted.edge, scope.clone()).await;
+
+        assert_eq!(purged.expect_status(200).json(), json!({"purged": 1}), "{scope}");
+        let refused = fronted.get(compiled("greeting")).await;
+        assert!((502..=504).contains(&refused.status), "{scope}: {refused:?}");
+    }
 }

@@ -8,12 +8,11 @@ use aws_lc_rs::hmac;
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::Full;
-use prompt_edge::config::{Config, Kind, Origin};
+use prompt_edge::config::{Config, Origin};
 use prompt_edge::delivery::freshness::Freshness;
 use prompt_edge::hooks::signature::PROMPTOT_SIGNATURE;
 use prompt_edge::hooks::{self, Scheme};
-use prompt_edge::model::{Credential, OriginName};
-use prompt_edge::origins::guard;
+use prompt_edge::model::Credential;
 use prompt_edge::origins::upstream::langfuse::Langfuse;
 use prompt_edge::server::{self, Drain, Listener};
 use serde_json::json;
@@ -22,7 +21,7 @@ use crate::harness::client::Client;
 use crate::harness::edge::Edge;
 use crate::harness::exchange::{compiled, compiled_with};
 use crate::harness::langfuse;
-use crate::harness::restart::{Fronted, guarded};
+use crate::harness::restart::{Fronted, entry, guarded};
 use crate::harness::vendor::{Said, Vendor};
 
 const SECRET: &str = "s3cret";
@@ -33,13 +32,7 @@ const PROMPTOTS: &str = "x-promptot-signature";
 /// An origin of this name that tells what has changed.
 fn hooked(name: &str, scheme: Scheme) -> Config {
     let hook = hooks::Config::new(scheme, &Credential::new(SECRET));
-    let origin = Origin {
-        name: OriginName::new(name),
-        kind: Kind::Files { path: "nowhere".into() },
-        freshness: Freshness::default(),
-        guard: guard::Config::default(),
-        hook: Some(hook.expect("the secret can be one")),
-    };
+    let origin = Origin { hook: Some(hook.expect("the secret can be one")), ..entry(name) };
     let server = server::Config { hooks: true, ..server::Config::default() };
     Config { origins: vec![origin], server, ..Config::default() }
 }

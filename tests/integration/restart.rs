@@ -91,6 +91,23 @@ async fn a_restart_with_the_origin_dead_answers_from_the_snapshot() {
 }
 
 #[tokio::test]
+async fn a_killed_edge_leaves_the_snapshot_before() {
+    let platform = PromptOt::start().await;
+    platform.publish("greeting", "Hello");
+    let (folder, key) = before(&platform, "");
+    let last = warmed(&folder, &key).await;
+    let server = folder.serve("");
+    greeting(&server, &key).await;
+    server.kill();
+    platform.vendor.kill().await;
+
+    let server = folder.serve("");
+
+    let first = greeting(&server, &key).await;
+    assert_eq!((first.status, first.text()), (200, last.text()));
+}
+
+#[tokio::test]
 async fn offline_the_origin_is_never_asked() {
     let platform = PromptOt::start().await;
     platform.publish("greeting", "Hello");

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use prompt_edge::app::{Assembly, OpenedOrigin};
 use prompt_edge::clock::ManualClock;
-use prompt_edge::config::Config;
+use prompt_edge::config::{Config, Kind, Origin};
 use prompt_edge::delivery::freshness::Freshness;
-use prompt_edge::model::Timestamp;
+use prompt_edge::model::{OriginName, Timestamp};
 use prompt_edge::origins::upstream::promptot as adapter;
-use prompt_edge::origins::{Origin, guard};
+use prompt_edge::origins::{self, guard};
 use prompt_edge::snapshot::image;
 
 use crate::harness::edge::{Edge, PEER};
@@ -27,7 +27,8 @@ pub(crate) struct Fronted {
 impl Fronted {
     /// In front of a platform without prompts.
     pub(crate) async fn start() -> Self {
-        Self::configured(&Config::default()).await
+        let origins = vec![entry("promptot")];
+        Self::configured(&Config { origins, ..Config::default() }).await
     }
 
     /// The same, set up otherwise.
@@ -93,6 +94,17 @@ impl Restarted {
     }
 }
 
+/// An origin of this name in the configuration, which operators and hooks find it by.
+pub(crate) fn entry(name: &str) -> Origin {
+    Origin {
+        name: OriginName::new(name),
+        kind: Kind::Files { path: "nowhere".into() },
+        freshness: Freshness::default(),
+        guard: guard::Config::default(),
+        hook: None,
+    }
+}
+
 /// The platform as an origin, read with the operator's keys.
 pub(crate) fn mapped(platform: &PromptOt, freshness: Freshness) -> OpenedOrigin {
     guarded(Arc::new(promptot::mapped(platform)), freshness)
@@ -106,7 +118,7 @@ pub(crate) fn passing(platform: &PromptOt) -> OpenedOrigin {
 }
 
 /// An origin, guarded but never asked twice: waits between two tries take real time.
-pub(crate) fn guarded(origin: Arc<dyn Origin>, freshness: Freshness) -> OpenedOrigin {
+pub(crate) fn guarded(origin: Arc<dyn origins::Origin>, freshness: Freshness) -> OpenedOrigin {
     let guard = guard::Config { retries: 0, ..guard::Config::default() };
     OpenedOrigin { origin, guard: Some(guard), freshness, lets_keys_through: false }
 }
