@@ -80,18 +80,6 @@ impl Record {
         keys
     }
 
-    /// Of the keys it is kept under, the one to ask again by: its slug's. Of a platform that knows
-    /// its prompts by name, an id is made up, and found by a look through all of them.
-    pub fn key(&self) -> RecordKey {
-        let query = match (&self.asked.query, self.sheet()) {
-            (Query::Prompt(_), Some(sheet)) => {
-                self.asked.query.named(PromptName::Slug(sheet.edition.prompt.slug.clone()))
-            }
-            (query, _) => query.clone(),
-        };
-        RecordKey { tenant: self.asked.tenant, query }
-    }
-
     /// Whether a change of the prompt with this name concerns it.
     pub fn depends_on(&self, query: &Query, name: &PromptName) -> bool {
         let Some(asked) = query.prompt() else { return true };

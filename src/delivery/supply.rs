@@ -214,13 +214,21 @@ impl Supply {
         is_unchanged && demand.max_stale.is_some_and(|most| over <= moment(most))
     }
 
+    /// The key to ask again by: the one that it was asked by, unless it has lost that name since.
+    fn key_of(&self, record: &Arc<Record>) -> RecordKey {
+        let is_its_own = |key: &RecordKey| {
+            self.cache.record(key).is_some_and(|kept| Arc::ptr_eq(&kept, record))
+        };
+        record.keys().into_iter().find(is_its_own).unwrap_or_else(|| record.asked.clone())
+    }
+
     /// Asks the origin again for what is known: whoever has another name for it joins the flight.
     async fn ask_again(
         self: &Arc<Self>,
         need: Need<'_>,
         known: &Arc<Record>,
     ) -> Result<Supplied, Refusal> {
-        let again = Need { key: known.key(), ..need.clone() };
+        let again = Need { key: self.key_of(known), ..need.clone() };
         let supplied = self.ask(again, Some(known)).await?;
         match supplied.record.keys().contains(&need.key) {
             true => Ok(supplied),
@@ -269,7 +277,7 @@ impl Supply {
         if failed_at.is_some_and(|at| now.saturating_sub(at) < moment(RETRY_AFTER)) {
             return;
         }
-        let key = record.key();
+        let key = self.key_of(record);
         let stamp = self.cache.generations().stamp(key.marks());
         self.flights.launch((key.clone(), stamp), || {
             let by = Asked { by: "refresh".into(), weight: NonZeroU32::MIN, told_at };
@@ -365,8 +373,10 @@ impl Supply {
             self.metrics.published(self.clock.now().since(told_at));
         }
         let what = match (told.found, known) {
-            // Whoever asked has the key to ask with again.
-            (Found::Unchanged, Some(known)) if has_lost_its_key(&known.reader) => {
+            // Whoever asked has the key to ask with again, or the only name that is left.
+            (Found::Unchanged, Some(known))
+                if has_lost_its_key(&known.reader) || known.asked != *key =>
+            {
                 known.what.clone()
             }
             (Found::Unchanged, Some(known)) => {
