@@ -65,7 +65,7 @@ pub(crate) const DURATION_FORM: &str = "a whole number and one of ms, s, m, h, d
 /// The form of a size, as messages put it.
 pub(crate) const SIZE_FORM: &str = "a whole number and one of B, KiB, MiB, GiB, TiB";
 
-/// Units with their factor, the largest first: [`print`] takes the first that divides.
+/// Units with their factor, the largest first: [`print()`] takes the first that divides.
 type Units = [(&'static str, u64); 5];
 
 const DURATIONS: Units =

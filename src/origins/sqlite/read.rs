@@ -9,7 +9,7 @@ use crate::model::{
 use crate::origins::sqlite::row::{self, ENVIRONMENT, KEY, PROJECT, PROMPT, VERSION};
 use crate::origins::{Change, Changes, Cursor};
 
-/// See [`crate::origins::Origin::edition`].
+/// See [`crate::origins::Store::edition`].
 pub(super) fn edition(
     connection: &Connection,
     tenant: Tenant,
@@ -36,7 +36,7 @@ pub(super) fn edition(
         .optional()
 }
 
-/// See [`crate::origins::Origin::listing`].
+/// See [`crate::origins::Store::listing`].
 pub(super) fn listing(connection: &Connection, tenant: Tenant) -> rusqlite::Result<Vec<Listed>> {
     let sql = "SELECT prompt_uuid, name, slug, version FROM served
                WHERE environment = ?1 AND project = ?2
