@@ -216,9 +216,8 @@ impl Supply {
 
     /// The key to ask again by: the one that it was asked by, unless it has lost that name since.
     fn key_of(&self, record: &Arc<Record>) -> RecordKey {
-        let is_its_own = |key: &RecordKey| {
-            self.cache.record(key).is_some_and(|kept| Arc::ptr_eq(&kept, record))
-        };
+        let is_its_own =
+            |key: &RecordKey| self.cache.record(key).is_some_and(|kept| Arc::ptr_eq(&kept, record));
         record.keys().into_iter().find(is_its_own).unwrap_or_else(|| record.asked.clone())
     }
 
