@@ -154,6 +154,11 @@ impl Foreign {
         Ok(is_admitted.then(|| (grant, Verdict::admitted(asked_at, self.good_for))))
     }
 
+    /// Whether it is the origin of a project: whoever reads there brings a key of the origin's own.
+    pub fn is_of(&self, project: &Project) -> bool {
+        project.origin.as_ref() == Some(self.name())
+    }
+
     /// What a key stands for if it is good: the first project that names the origin, and its
     /// environment by the token's own word.
     ///
@@ -167,8 +172,8 @@ impl Foreign {
     ) -> Result<Option<Grant>, Error> {
         let mut projects = store.projects().await?;
         projects.sort_by_key(|project| project.id);
-        let ours = |project: &Project| project.origin.as_ref() == Some(self.name());
-        let Some(project) = projects.into_iter().find(ours) else { return Ok(None) };
+        let is_its = |project: &Project| self.is_of(project);
+        let Some(project) = projects.into_iter().find(is_its) else { return Ok(None) };
         let name = if credential.expose().starts_with("pk_dev_") { "dev" } else { "live" };
         let environments = store.environments(project.id).await?;
         let named = environments.into_iter().find(|environment| environment.name == name);

@@ -237,7 +237,7 @@ impl Keyring {
         let flight = self.flights.join((digest, stamp), ask);
         let (landed, _) = flight.await;
         landed.unwrap_or(Err(Refusal::Internal))?.ok_or_else(|| {
-            let until = now.plus(self.unknown_key_for);
+            let until = now.plus(self.unknown_for(&digest));
             self.unknown.insert(digest, Absence { stamp, until });
             Refusal::Unauthenticated
         })
@@ -283,6 +283,13 @@ impl Keyring {
 
     fn remembered(&self) -> MutexGuard<'_, HashMap<KeyDigest, Grant>> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Between four fifths and all of the time that a key stays unknown, by the key: what was
+    /// guessed together is not asked for together.
+    fn unknown_for(&self, digest: &KeyDigest) -> Duration {
+        let [first, ..] = digest.0;
+        self.unknown_key_for.saturating_sub(self.unknown_key_for / 5 * u32::from(first) / 256)
     }
 
     /// The keys used since this was asked last, and when. For `Store::touch_keys`.
@@ -353,6 +360,8 @@ impl Keyring {
                 }
             };
             let found = match (grant, foreign) {
+                // Nothing could be asked with it: the origin takes its own keys, and we hold none.
+                (Some(grant), Some(foreign)) if foreign.is_of(&grant.project) => None,
                 (Some(grant), _) => Some(Known { grant, holder: None, verdict: None }),
                 (None, None) => None,
                 (None, Some(foreign)) => {

@@ -227,6 +227,19 @@ async fn a_dev_key_reads_drafts() {
 }
 
 #[tokio::test]
+async fn a_key_of_ours_opens_no_project_whose_callers_bring_their_own() {
+    let place = Place::open().await;
+
+    place.greeting(&place.own).await.expect_refusal(401, "UNAUTHORIZED");
+
+    assert_eq!(place.platform.vendor.asked_count(), 0);
+    assert_eq!(
+        place.edge.metric("prompt_edge_origin_rejections_total{origin=\"promptot\"}").await,
+        0
+    );
+}
+
+#[tokio::test]
 async fn a_key_of_ours_is_never_shown_to_the_platform() {
     let place = Place::open().await;
     let edge = &place.edge;
