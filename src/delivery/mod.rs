@@ -27,6 +27,11 @@
 //!    `tests/integration/delivery.rs`)
 //! 4. An answer is served only with the very word of the origin that it was made of: the moment a
 //!    newer one is there, none made of the older is served.
+//!    (`without_a_hook_a_publish_is_served_within_the_bound_and_never_taken_back` in
+//!    `tests/integration/push.rs`)
+//! 5. What is warm is served whatever happens to the origin, until its windows end.
+//!    (`whatever_the_fault_what_is_warm_is_served_until_the_origin_is_back` in
+//!    `tests/integration/outage.rs`)
 
 pub mod answer;
 pub mod ask;
