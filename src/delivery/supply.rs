@@ -168,7 +168,13 @@ impl Supply {
                 // The origin's own word on the request is no failure of it.
                 Err(refusal @ Refusal::BadInput { .. }) => Err(refusal),
                 Err(Refusal::NotKept) => Err(Refusal::NotKept),
-                Err(_) => Ok(served(Outcome::Rescue)),
+                Err(refusal) => {
+                    if let Refusal::OriginTimedOut { .. } = refusal {
+                        // The flight may go on; nobody else has to wait as long for it.
+                        record.provenance.failed(self.now(), refusal.as_str());
+                    }
+                    Ok(served(Outcome::Rescue))
+                }
                 found => found,
             },
             Use::Never => self.ask(need, None).await,
@@ -490,7 +496,10 @@ impl Supply {
         // be composed of anything, and fetching once more than needed does no harm. The flights come
         // first: what one brings is kept before it is over.
         for (key, _) in self.flights.under_way() {
-            self.mark(&key, purge.mode);
+            // What is known of something else is still to rescue.
+            let known = self.cache.record(&key);
+            let is_meant = known.is_none_or(|known| purge.scope.concerns(&key, &known));
+            self.mark(&key, if is_meant { purge.mode } else { Mode::Soft });
         }
         let kept = self.cache.records();
         let kept: Vec<_> = kept.filter(|(key, record)| purge.scope.concerns(key, record)).collect();

@@ -384,6 +384,27 @@ async fn a_purge_during_a_refresh_wins_over_it() {
     }
 }
 
+/// Not even while that other one is being asked for.
+#[tokio::test]
+async fn a_hard_purge_of_one_prompt_takes_no_others_rescue() {
+    let edge = Fronted::with(&PROMPTS).await;
+    ask_each(&edge).await;
+    edge.pass(BOUND - 1);
+    let asked = edge.vendor().asked_count();
+    edge.vendor().hold();
+    edge.ask("farewell").await.expect_status(200);
+    edge.vendor().has_been_asked(asked + 1).await;
+
+    edge.purge_one("greeting", Mode::Hard);
+
+    edge.vendor().release();
+    edge.edge.all_is_quiet().await;
+    edge.vendor().kill().await;
+    edge.pass(BOUND + 1);
+    assert!(is_rescue(edge.ask("farewell").await.expect_status(200)));
+    edge.ask("greeting").await.expect_refusal(503, "ORIGIN_UNREACHABLE");
+}
+
 #[tokio::test]
 async fn what_is_purged_softly_still_rescues_and_what_is_purged_hard_does_not() {
     let edge = Fronted::with(&PROMPTS).await;

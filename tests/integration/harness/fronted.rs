@@ -152,6 +152,13 @@ impl Fronted {
         self.edge.assembly.delivery.purge(&Purge { scope, mode })
     }
 
+    /// Purges one prompt of it.
+    pub(crate) fn purge_one(&self, prompt: &str, mode: Mode) -> usize {
+        let name = prompt.parse().expect("it is a slug");
+        let scope = Scope::OfOrigin(OriginName::new("promptot"), vec![name]);
+        self.edge.assembly.delivery.purge(&Purge { scope, mode })
+    }
+
     /// How many answers came from there.
     pub(crate) async fn lookups(&self, outcome: &str) -> u64 {
         let labels = format!("{{outcome=\"{outcome}\"}}");
