@@ -1,6 +1,7 @@
 //! What one delivery costs, from the parsed head of a request to the response, without a socket.
 //!
 //! * `hit`: the same URL again; the fast lane.
+//! * `hit_that_ages`: the same, of an origin that does not tell what changes: its age is judged.
 //! * `not_modified`: the same, from a caller that has the present answer.
 //! * `new_variables`: the template is in memory; parse the query, render, count, hash.
 //! * `cold`: the prompt has changed; the store is asked, and everything above.
@@ -41,6 +42,15 @@ fn delivery(criterion: &mut Criterion) {
             bencher.iter_batched(|| ask.clone(), |ask| edge.hit(ask), BatchSize::SmallInput);
         });
     }
+    drop(entered);
+
+    let ages = Edge::of_what_ages();
+    let hit_that_ages = ages.ask("Alex");
+    ages.check(hit_that_ages.clone(), StatusCode::OK, "prompt-edge; fwd=uri-miss; stored");
+    let entered = ages.runtime.enter();
+    group.bench_function("hit_that_ages", |bencher| {
+        bencher.iter_batched(|| hit_that_ages.clone(), |ask| ages.hit(ask), BatchSize::SmallInput);
+    });
     drop(entered);
 
     let mut asked = 0_u64;

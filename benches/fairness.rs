@@ -56,7 +56,7 @@ fn main() {
         .map(|name| runtime.block_on(fill(&store, name, config.limits.plans.keys().cloned())));
     tokens::warm();
     let clock = Arc::new(SystemClock::default());
-    let opened = Opened { store, ledger: sqlite };
+    let opened = Opened { store, ledger: sqlite, origins: Vec::new() };
     let edge = runtime.block_on(Edge::start(&config, opened, clock)).expect("the edge starts");
     let address = edge.address();
 

@@ -2,8 +2,8 @@
 # Builds prompt-edge and runs all of its tests. Works from any folder.
 #
 # Needs: a Rust toolchain of the version in Cargo.toml or later, and a C compiler with the system's
-# headers (on Debian: gcc and libc6-dev), because SQLite is compiled in. Needs no server and no
-# network beyond the crates' own download. Uses cargo-nextest where it is installed.
+# headers (on Debian: gcc and libc6-dev), because SQLite and AWS-LC are compiled in. Needs no server
+# and no network beyond the crates' own download. Uses cargo-nextest where it is installed.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 

@@ -12,8 +12,8 @@
 //! | layer      | modules                                                            |
 //! |------------|--------------------------------------------------------------------|
 //! | leaves     | [`model`] [`clock`] [`telemetry`] [`wire`] [`compile`] [`formats`] |
-//! | mechanisms | [`ledger`] [`origins`] [`cache`]                                   |
-//! | verbs      | [`access`] [`delivery`] [`authoring`]                              |
+//! | mechanisms | [`ledger`] [`origins`] [`cache`] [`snapshot`]                      |
+//! | verbs      | [`access`] [`delivery`] [`authoring`] [`hooks`]                    |
 //! | north side | [`dialects`] [`admin`] [`server`]                                  |
 //! | assembly   | [`config`] [`app`] [`cli`]                                         |
 //!
@@ -25,8 +25,10 @@
 //! * **edition** – one version of one prompt, as an environment serves it.
 //! * **refusal** – a reason given to a caller. An *error* is ours and stays inside.
 //! * **publish** – make a version live in an environment.
+//! * **hook** – an origin's own word that something changed.
 //! * **purge** – make caches forget. The cache *evicts* on its own; people *purge*.
 //! * **lease** – a part of a month's quota that an edge may spend from memory.
+//! * **snapshot** – what is in memory, kept in a file for the next start.
 //! * **drain** – finish what was started, accept nothing new.
 //!
 //! This library exists for the `prompt-edge` binary, its tests and its benches. It promises no
@@ -41,9 +43,11 @@ pub mod formats;
 pub mod ledger;
 pub mod origins;
 pub mod cache;
+pub mod snapshot;
 pub mod access;
 pub mod delivery;
 pub mod authoring;
+pub mod hooks;
 pub mod dialects;
 pub mod admin;
 pub mod server;

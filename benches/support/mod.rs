@@ -3,21 +3,28 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
 use http::StatusCode;
 use http::header::IF_NONE_MATCH;
 use http_body_util::Empty;
-use prompt_edge::app::{Assembly, Opened};
+use prompt_edge::app::{Assembly, Opened, OpenedOrigin};
 use prompt_edge::authoring::Authoring;
+use prompt_edge::cache::provenance::Windows;
 use prompt_edge::clock::SystemClock;
 use prompt_edge::compile::tokens;
 use prompt_edge::config::Config;
+use prompt_edge::delivery::freshness::Freshness;
 use prompt_edge::formats::markdown;
-use prompt_edge::model::{Plan, PlanName, PromptId, Rate, Slug};
+use prompt_edge::model::{Credential, Listed, OriginName, Plan, PlanName, PromptId, Rate, Slug};
 use prompt_edge::origins::sqlite::{self, SqliteStore};
-use prompt_edge::origins::{Change, Store};
+use prompt_edge::origins::stored::Projects;
+use prompt_edge::origins::{
+    Change, Changes, Compiles, Cursor, Origin, Pending, Question, Reader, Store, Stored, Text,
+    Told, Validator,
+};
 use prompt_edge::server::{Reply, Router};
 use prompt_edge::wire::Response;
 use prompt_edge::wire::caching::CACHE_STATUS;
@@ -35,6 +42,7 @@ pub(crate) struct Edge {
     pub(crate) router: Router,
     pub(crate) runtime: Runtime,
     pub(crate) assembly: Assembly,
+    store: Arc<dyn Store>,
     change: Change,
     token: String,
     // Dropped last: by then the store has closed its file.
@@ -50,6 +58,33 @@ impl Edge {
 
     /// The same, to a project on a plan of the configuration.
     pub(crate) fn on(plan: &PlanName, config: &Config) -> Self {
+        Self::over(plan, config, |_| Vec::new())
+    }
+
+    /// The same, to a project without limits whose prompts come from an origin that does not tell
+    /// what changes: they grow old, within a day.
+    pub(crate) fn of_what_ages() -> Self {
+        let day = Duration::from_secs(24 * 60 * 60);
+        let windows = Windows { fresh: day, ..Windows::default() };
+        let freshness = Freshness { windows, max_staleness: day, ..Freshness::default() };
+        let edge = Self::over(&PlanName::new("enterprise"), &seldom_renewed(), |store| {
+            let name = OriginName::new(UNTOLD);
+            let origin = Arc::new(Untold(Stored::new(name, Arc::clone(store), Projects::Own)));
+            let lets_keys_through = false;
+            Vec::from([OpenedOrigin { origin, guard: None, freshness, lets_keys_through }])
+        });
+        let store = Arc::clone(&edge.store);
+        let authoring = Authoring::new(store, Vec::new(), Arc::new(SystemClock::default()));
+        let authoring = authoring.with_origins(Vec::from([OriginName::new(UNTOLD)]));
+        edge.runtime.block_on(authoring.set_origin("bench", UNTOLD)).expect("it can be set");
+        edge
+    }
+
+    fn over(
+        plan: &PlanName,
+        config: &Config,
+        origins: impl FnOnce(&Arc<dyn Store>) -> Vec<OpenedOrigin>,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -61,10 +96,12 @@ impl Edge {
         let store: Arc<dyn Store> = sqlite.clone();
         let (change, token) = runtime.block_on(fill(&store, plan));
         tokens::warm();
-        let opened = Opened { store, ledger: sqlite };
+        let origins = origins(&store);
+        let opened = Opened { store: Arc::clone(&store), ledger: sqlite, origins };
 
         let assembly = Assembly::new(config, opened, Arc::new(SystemClock::default()));
-        Self { router: assembly.router.clone(), runtime, assembly, change, token, _folder: folder }
+        let router = assembly.router.clone();
+        Self { router, runtime, assembly, store, change, token, _folder: folder }
     }
 
     /// A request for the compiled prompt with this user.
@@ -113,6 +150,50 @@ impl Edge {
             answer.headers().get(CACHE_STATUS).expect("it is on every answer"),
             cache_status
         );
+    }
+}
+
+/// A store that keeps its changes to itself.
+struct Untold(Stored);
+
+/// Its name as an origin.
+const UNTOLD: &str = "untold";
+
+impl Origin for Untold {
+    fn name(&self) -> &OriginName {
+        self.0.name()
+    }
+
+    fn compiles(&self) -> Compiles {
+        self.0.compiles()
+    }
+
+    fn tells_all(&self) -> bool {
+        false
+    }
+
+    fn prompt<'a>(&'a self, question: Question<'a>) -> Pending<'a, Told<Text>> {
+        self.0.prompt(question)
+    }
+
+    fn listing<'a>(
+        &'a self,
+        reader: &'a Reader,
+        known: Option<&'a Validator>,
+    ) -> Pending<'a, Told<Vec<Listed>>> {
+        self.0.listing(reader, known)
+    }
+
+    fn changes(&self, _: Cursor) -> Pending<'_, Changes> {
+        Box::pin(std::future::pending())
+    }
+
+    fn probe(&self) -> Pending<'_, ()> {
+        self.0.probe()
+    }
+
+    fn admits<'a>(&'a self, credential: &'a Credential) -> Pending<'a, bool> {
+        self.0.admits(credential)
     }
 }
 

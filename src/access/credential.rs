@@ -10,12 +10,12 @@ use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 
-use crate::model::KeyDigest;
+use crate::model::{Credential, KeyDigest};
 
 /// The header that carries a bare token, for callers that cannot set `Authorization`.
 pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// A presented token. Its only use is to be hashed.
+/// A presented token. Its use is to be hashed.
 #[derive(Clone, Copy)]
 pub struct Token<'a>(&'a [u8]);
 
@@ -38,6 +38,11 @@ impl<'a> Token<'a> {
     pub fn presented(token: &'a [u8]) -> Option<Self> {
         let is_usable = (1..=512).contains(&token.len()) && token.iter().all(u8::is_ascii_graphic);
         is_usable.then_some(Self(token))
+    }
+
+    /// The token itself, for an origin that knows it. Its only other use.
+    pub fn to_credential(self) -> Credential {
+        Credential::new(&String::from_utf8_lossy(self.0))
     }
 
     /// What stores know a token by.

@@ -4,24 +4,32 @@
 //! record as a mark (`cache::generation`), an expiry by the clock. A key that is unknown is
 //! remembered too, in a map of its own and of fixed size: guessing neither fills the memory nor
 //! pushes out the keys in use, and a repeated guess does not reach the store.
+//!
+//! A key that no store knows may be an origin's own ([`crate::access::foreign`]). Its caller is a
+//! tenant by itself: what it is served, no other key is.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use foldhash::quality::RandomState;
 use moka::sync::Cache as Map;
 use tokio_util::task::TaskTracker;
 
+use crate::access::credential::Token;
+use crate::access::foreign::{Foreign, Passes, Verdict};
 use crate::access::limits::{Book, Limits};
 use crate::access::rate::Limiter;
-use crate::cache::entry::Absence;
 use crate::cache::flight::Flights;
 use crate::cache::generation::{Generations, Mark, Stamp};
 use crate::clock::Stopwatch;
-use crate::model::{Grant, KeyDigest, KeyId, Plan, Refusal, Scope, Standing, Timestamp};
+use crate::model::{
+    Credential, Grant, KeyDigest, KeyId, Plan, Refusal, Scope, Standing, Tenant, Timestamp,
+};
 use crate::origins;
-use crate::origins::Store;
+use crate::origins::{Reader, Store};
+use crate::snapshot::image::KnownKey;
 use crate::telemetry::Metrics;
 use crate::telemetry::trace::Chain;
 
@@ -34,6 +42,8 @@ pub struct Config {
     pub unknown_key_for: Duration,
     /// How often the moments of last use are written to the store.
     pub touch_interval: Duration,
+    /// How long an origin's word on a caller's own key is good for.
+    pub foreign_for: Duration,
 }
 
 impl Default for Config {
@@ -43,8 +53,19 @@ impl Default for Config {
             unknown_keys: 10_000,
             unknown_key_for: Duration::from_secs(5),
             touch_interval: Duration::from_secs(30),
+            // A key that was revoked at the platform stops within this time.
+            foreign_for: Duration::from_secs(5 * 60),
         }
     }
+}
+
+/// That a key was not known.
+#[derive(Clone, Copy, Debug)]
+struct Absence {
+    /// What it was found under.
+    stamp: Stamp,
+    /// From this moment on the store is asked again.
+    until: Timestamp,
 }
 
 /// Somebody with a key that is known. Cheap to clone.
@@ -54,6 +75,9 @@ pub struct Caller(Arc<Record>);
 #[derive(Debug)]
 struct Record {
     grant: Grant,
+    reader: Arc<Reader>,
+    /// What the origin said, if it is the origin that knows the key.
+    verdict: Option<Arc<Verdict>>,
     stamp: Stamp,
     limits: Arc<Limits>,
     /// Below the project's rate, if the plan has one for keys.
@@ -68,6 +92,11 @@ impl Caller {
     /// What the caller's key stands for.
     pub fn grant(&self) -> &Grant {
         &self.0.grant
+    }
+
+    /// Who reads, as an origin needs to know it.
+    pub fn reader(&self) -> &Arc<Reader> {
+        &self.0.reader
     }
 
     /// The plan of the caller's project.
@@ -100,7 +129,7 @@ impl Caller {
 
     /// A record read under `stamp`, which goes on from the one `before` it.
     fn new(
-        grant: Grant,
+        Known { grant, holder, verdict }: Known,
         stamp: Stamp,
         before: Option<&Self>,
         (book, generations): (&Book, &Generations),
@@ -115,8 +144,30 @@ impl Caller {
             AtomicI64::new(kept.max(stored))
         };
         let (last_used, written) = (moment(|r| &r.last_used), moment(|r| &r.written));
-        Self(Arc::new(Record { grant, stamp, limits, key_rate, last_used, written }))
+        let reader = Arc::new(reader_of(&grant, holder));
+        Self(Arc::new(Record {
+            grant,
+            reader,
+            verdict,
+            stamp,
+            limits,
+            key_rate,
+            last_used,
+            written,
+        }))
     }
+}
+
+/// What a keyring stands on.
+pub struct Parts {
+    /// Where keys are.
+    pub store: Arc<dyn Store>,
+    /// What has changed.
+    pub generations: Arc<Generations>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where questions run.
+    pub tasks: TaskTracker,
 }
 
 /// The keys in memory, in front of the store.
@@ -125,23 +176,30 @@ pub struct Keyring {
     generations: Arc<Generations>,
     metrics: Arc<Metrics>,
     book: Arc<Book>,
-    known: Map<KeyDigest, Caller, RandomState>,
+    known: KnownKeys,
     unknown: Map<KeyDigest, Absence, RandomState>,
     flights: Flights<(KeyDigest, Stamp), Result<Option<Caller>, Refusal>>,
     unknown_key_for: Duration,
+    foreign: Option<Arc<Foreign>>,
+    /// The store's keys of a snapshot: believed until the store has answered once.
+    remembered: Arc<Mutex<HashMap<KeyDigest, Grant>>>,
+    /// The keys that their origin is being asked about again.
+    judgements: Arc<Judgements>,
 }
 
 impl Keyring {
-    /// An empty keyring, whose records get their limits from `book`; questions run in `tasks`.
+    /// An empty keyring, whose records get their limits from `book`.
     pub fn new(
         config: Config,
-        store: Arc<dyn Store>,
-        generations: Arc<Generations>,
-        metrics: Arc<Metrics>,
         book: Arc<Book>,
-        tasks: TaskTracker,
+        foreign: Option<Arc<Foreign>>,
+        parts: Parts,
     ) -> Self {
+        let Parts { store, generations, metrics, tasks } = parts;
         Self {
+            foreign,
+            remembered: Arc::default(),
+            judgements: Arc::new(Flights::new(tasks.clone())),
             store,
             generations,
             metrics,
@@ -156,6 +214,9 @@ impl Keyring {
     /// What memory knows of a key; `None` if the store has to be asked.
     pub fn recall(&self, digest: &KeyDigest, now: Timestamp) -> Option<Result<Caller, Refusal>> {
         if let Some(caller) = self.known.get(digest) {
+            if caller.0.verdict.is_some() && !self.recall_foreign(*digest, &caller) {
+                return None;
+            }
             return self.generations.hold(&caller.0.stamp).then_some(Ok(caller));
         }
         let absence = self.unknown.get(digest)?;
@@ -169,20 +230,73 @@ impl Keyring {
     /// # Errors
     ///
     /// `Unauthenticated` if it is unknown, and what the store's failures mean.
-    pub async fn fetch(&self, digest: KeyDigest, now: Timestamp) -> Result<Caller, Refusal> {
+    pub async fn fetch(&self, token: Token<'_>, now: Timestamp) -> Result<Caller, Refusal> {
+        let digest = token.digest();
         let stamp = self.generations.stamp([Mark::Key(&digest), Mark::AnySettings]);
-        let flight = self.flights.join((digest, stamp), || self.ask_store(digest, stamp));
+        let ask = || self.ask_store(digest, token.to_credential(), stamp);
+        let flight = self.flights.join((digest, stamp), ask);
         let (landed, _) = flight.await;
         landed.unwrap_or(Err(Refusal::Internal))?.ok_or_else(|| {
-            let until = now.plus(self.unknown_key_for);
+            let until = now.plus(self.unknown_for(&digest));
             self.unknown.insert(digest, Absence { stamp, until });
             Refusal::Unauthenticated
         })
     }
 
+    /// The keys in memory, for a snapshot.
+    pub fn capture(&self) -> Vec<KnownKey> {
+        let known = self.known.iter().map(|(digest, caller)| {
+            let record = &caller.0;
+            let vouched = self.foreign.as_ref().zip(record.verdict.as_ref());
+            let vouched = vouched.map(|(foreign, verdict)| foreign.age(verdict));
+            KnownKey { digest: *digest, grant: record.grant.clone(), vouched }
+        });
+        known.collect()
+    }
+
+    /// Remembers the keys of a snapshot that was taken at `saved_at`. Those of the store are used
+    /// while it has not answered yet; those of an origin until its word on them is too old.
+    pub fn restore(&self, keys: impl Iterator<Item = KnownKey>, saved_at: Timestamp) {
+        let Some(foreign) = &self.foreign else {
+            let of_store = keys.filter(|key| key.vouched.is_none());
+            let remembered = of_store.map(|key| (key.digest, key.grant)).collect();
+            *self.remembered() = remembered;
+            return;
+        };
+        for KnownKey { digest, grant, vouched } in keys {
+            let Some(vouched) = vouched else {
+                self.remembered().insert(digest, grant);
+                continue;
+            };
+            // Another platform's word is no word on keys of this one.
+            if grant.project.origin.as_ref() != Some(foreign.name()) {
+                continue;
+            }
+            let stamp = self.generations.stamp([Mark::Key(&digest), Mark::AnySettings]);
+            let holder = Some(Holder { digest, credential: None });
+            let verdict = Some(Arc::new(foreign.vouched(vouched, saved_at)));
+            let found = Known { grant, holder, verdict };
+            let caller = Caller::new(found, stamp, None, (&self.book, &self.generations));
+            self.known.insert(digest, caller);
+        }
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, HashMap<KeyDigest, Grant>> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Between four fifths and all of the time that a key stays unknown, by the key: what was
+    /// guessed together is not asked for together.
+    fn unknown_for(&self, digest: &KeyDigest) -> Duration {
+        let [first, ..] = digest.0;
+        self.unknown_key_for.saturating_sub(self.unknown_key_for / 5 * u32::from(first) / 256)
+    }
+
     /// The keys used since this was asked last, and when. For `Store::touch_keys`.
     pub fn take_used(&self) -> Vec<(KeyId, Timestamp)> {
-        let used = self.known.iter().filter_map(|(_, caller)| {
+        // A key that an origin knows is in no store.
+        let known = self.known.iter().filter(|(_, caller)| caller.0.verdict.is_none());
+        let used = known.filter_map(|(_, caller)| {
             let last_used = caller.0.last_used.load(Ordering::Relaxed);
             let written = caller.0.written.swap(last_used, Ordering::Relaxed);
             (last_used > written)
@@ -191,16 +305,40 @@ impl Keyring {
         used.collect()
     }
 
+    /// Whether a key that its origin knows can be served from memory. Has the origin asked again,
+    /// behind, when its word has become old.
+    fn recall_foreign(&self, digest: KeyDigest, caller: &Caller) -> bool {
+        let record = &caller.0;
+        let (Some(foreign), Some(verdict)) = (&self.foreign, &record.verdict) else { return false };
+        // After a restart the key is known by its digest alone, until it is presented.
+        let Some(credential) = record.reader.credential.clone() else { return false };
+        match foreign.passes(verdict) {
+            Passes::Yes => {}
+            Passes::AndAsks => {
+                let (foreign, verdict) = (Arc::clone(foreign), Arc::clone(verdict));
+                let known = self.known.clone();
+                self.judgements
+                    .launch(digest, || judgement(foreign, known, digest, verdict, credential));
+            }
+            Passes::Waits => return false,
+        }
+        true
+    }
+
     fn ask_store(
         &self,
         digest: KeyDigest,
+        credential: Credential,
         stamp: Stamp,
     ) -> impl Future<Output = Result<Option<Caller>, Refusal>> + use<> {
         let store = Arc::clone(&self.store);
         let metrics = Arc::clone(&self.metrics);
         let known = self.known.clone();
         let (book, generations) = (Arc::clone(&self.book), Arc::clone(&self.generations));
+        let (foreign, remembered) = (self.foreign.clone(), Arc::clone(&self.remembered));
+        let judgements = Arc::clone(&self.judgements);
         async move {
+            let before = known.get(&digest);
             let watch = Stopwatch::start();
             let found = store.grant(digest).await;
             metrics.origin_answered(
@@ -209,13 +347,40 @@ impl Keyring {
                 found.as_ref().map_or_else(origins::Error::as_str, |_| "ok"),
                 watch.elapsed(),
             );
-            let grant = found.map_err(|error| {
-                tracing::warn!(error = %Chain(&error), "key look-up failed");
-                Refusal::from(&error)
-            })?;
-            Ok(grant.map(|grant| {
-                let before = known.get(&digest);
-                let caller = Caller::new(grant, stamp, before.as_ref(), (&book, &generations));
+            let grant = match found {
+                Ok(grant) => {
+                    // From now on only its own word counts.
+                    remembered.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                    grant
+                }
+                Err(error) => {
+                    tracing::warn!(error = %Chain(&error), "key look-up failed");
+                    let remembered = remembered.lock().unwrap_or_else(PoisonError::into_inner);
+                    Some(remembered.get(&digest).cloned().ok_or(Refusal::from(&error))?)
+                }
+            };
+            let found = match (grant, foreign) {
+                // Nothing could be asked with it: the origin takes its own keys, and we hold none.
+                (Some(grant), Some(foreign)) if foreign.is_of(&grant.project) => None,
+                (Some(grant), _) => Some(Known { grant, holder: None, verdict: None }),
+                (None, None) => None,
+                (None, Some(foreign)) => {
+                    let of_before = before.as_ref().and_then(|caller| caller.0.verdict.clone());
+                    let asked = Asked { digest, credential: &credential, of_before };
+                    let introduced = asked.of(&foreign, &*store, &known, &judgements).await;
+                    let introduced = introduced.map_err(|error| {
+                        tracing::warn!(error = %Chain(&error), "a caller's key was not judged");
+                        Refusal::from(&error)
+                    })?;
+                    introduced.map(|(grant, verdict)| Known {
+                        grant,
+                        holder: Some(Holder { digest, credential: Some(credential) }),
+                        verdict: Some(verdict),
+                    })
+                }
+            };
+            Ok(found.map(|found| {
+                let caller = Caller::new(found, stamp, before.as_ref(), (&book, &generations));
                 known.insert(digest, caller.clone());
                 caller
             }))
@@ -223,9 +388,104 @@ impl Keyring {
     }
 }
 
+/// The keys that their origin is being asked about again, and whether each is over.
+type Judgements = Flights<KeyDigest, bool>;
+
+/// A key that the store does not know.
+struct Asked<'a> {
+    digest: KeyDigest,
+    credential: &'a Credential,
+    /// What the origin said of it before.
+    of_before: Option<Arc<Verdict>>,
+}
+
+impl Asked<'_> {
+    /// What it stands for, if the origin admits it or has done so a short while ago.
+    async fn of(
+        self,
+        foreign: &Arc<Foreign>,
+        store: &dyn Store,
+        known: &KnownKeys,
+        judgements: &Judgements,
+    ) -> Result<Option<(Grant, Arc<Verdict>)>, origins::Error> {
+        let Self { digest, credential, of_before } = self;
+        let Some(verdict) = of_before else {
+            let introduced = foreign.introduce(store, credential).await?;
+            return Ok(introduced.map(|(grant, verdict)| (grant, Arc::new(verdict))));
+        };
+        // Its project may have changed.
+        let Some(grant) = foreign.grant(store, credential).await? else { return Ok(None) };
+        if foreign.passes(&verdict) == Passes::Waits {
+            let (foreign, known) = (Arc::clone(foreign), known.clone());
+            let (judged, credential) = (Arc::clone(&verdict), credential.clone());
+            let judge = || judgement(foreign, known, digest, judged, credential);
+            let (is_over, _) = judgements.join(digest, judge).await;
+            if is_over.unwrap_or(false) {
+                return Ok(None);
+            }
+        }
+        Ok(Some((grant, verdict)))
+    }
+}
+
+/// Asks the origin again about a key that it admitted, and forgets it if it is over.
+async fn judgement(
+    foreign: Arc<Foreign>,
+    known: KnownKeys,
+    digest: KeyDigest,
+    verdict: Arc<Verdict>,
+    credential: Credential,
+) -> bool {
+    let witness = || {
+        let others =
+            known.iter().filter(|(other, _)| **other != digest).filter_map(|(_, other)| {
+                Some((other.0.verdict.clone()?, other.0.reader.credential.clone()?))
+            });
+        others.max_by_key(|(verdict, _)| verdict.admitted_at())
+    };
+    let is_over = foreign.judge(&verdict, &credential, witness).await;
+    if is_over {
+        known.invalidate(&digest);
+        tracing::info!(origin = %foreign.name(), "a caller's key is over");
+    }
+    is_over
+}
+
+/// What is known of a key.
+struct Known {
+    grant: Grant,
+    /// The key itself, if it is the origin that knows it.
+    holder: Option<Holder>,
+    verdict: Option<Arc<Verdict>>,
+}
+
+/// A caller with a key that only its origin knows.
+struct Holder {
+    digest: KeyDigest,
+    /// The key itself, once it was presented since the start.
+    credential: Option<Credential>,
+}
+
+fn reader_of(grant: &Grant, holder: Option<Holder>) -> Reader {
+    let holder = holder.map(|Holder { digest, credential }| (digest, credential));
+    let (holder, credential) = holder.unzip();
+    let credential = credential.flatten();
+    Reader {
+        tenant: Tenant { holder, ..grant.tenant() },
+        project: grant.project.name.as_str().into(),
+        environment: grant.environment.name.as_str().into(),
+        reads: grant.environment.reads,
+        origin: grant.project.origin.clone(),
+        credential,
+    }
+}
+
 fn bounded<V: Clone + Send + Sync + 'static>(entries: u64) -> Map<KeyDigest, V, RandomState> {
     Map::builder().max_capacity(entries).build_with_hasher(RandomState::default())
 }
+
+/// By digest.
+type KnownKeys = Map<KeyDigest, Caller, RandomState>;
 
 /// How many keys in use are kept: about 100 MB of records at the most, far above any fleet seen.
 const KNOWN_KEYS: u64 = 100_000;

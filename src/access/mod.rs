@@ -19,9 +19,11 @@
 //!    (`unknown_expired_and_revoked_keys_are_refused_alike` in `tests/integration/access.rs`)
 //! 2. A revocation that is known stops everybody who comes after it, even if the store was asked
 //!    before it. (`a_revocation_outruns_a_fetch_that_began_before_it`, in the same place)
-//! 3. The token is hashed at once and never kept, printed or compared as text.
+//! 3. The token is hashed at once and never printed or compared as text. It is kept only in memory,
+//!    and only where it is an origin's own and has to be shown there again.
 
 pub mod credential;
+pub mod foreign;
 pub mod guesses;
 pub mod keyring;
 pub mod limits;
@@ -41,7 +43,7 @@ use crate::cache::generation::Generations;
 use crate::clock::Clock;
 use crate::ledger::Ledger;
 use crate::model::{Budgets, Refusal, Scope, Timestamp};
-use crate::origins::{RETRY_AFTER, Store};
+use crate::origins::{Origin, RETRY_AFTER, Store};
 use crate::telemetry::Metrics;
 use crate::wire;
 use crate::wire::Response;
@@ -49,6 +51,7 @@ use crate::wire::Response;
 pub use keyring::{Caller, Config};
 
 use credential::Token;
+use foreign::Foreign;
 use guesses::{Guesses, Source};
 use keyring::Keyring;
 use limits::{Book, Decision, Headers};
@@ -75,6 +78,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// The origin whose own keys are let through, if there is one.
+    pub foreign: Option<Arc<dyn Origin>>,
     /// Where questions run.
     pub tasks: TaskTracker,
 }
@@ -87,10 +92,14 @@ impl Gate {
         guesses: guesses::Config,
         parts: Parts,
     ) -> Self {
-        let Parts { store, ledger, generations, clock, metrics, tasks } = parts;
+        let Parts { store, ledger, generations, clock, metrics, foreign, tasks } = parts;
+        let good_for = keys.foreign_for;
+        let foreign =
+            foreign.map(|origin| Arc::new(Foreign::new(origin, good_for, Arc::clone(&clock))));
         let (time, counters) = (Arc::clone(&clock), Arc::clone(&metrics));
         let book = Arc::new(Book::new(limits, ledger, time, counters, tasks.clone()));
-        let keyring = Keyring::new(keys, store, generations, metrics, Arc::clone(&book), tasks);
+        let parts = keyring::Parts { store, generations, metrics, tasks };
+        let keyring = Keyring::new(keys, Arc::clone(&book), foreign, parts);
         Self { keyring, book, guesses: Guesses::new(guesses), clock }
     }
 
@@ -117,7 +126,8 @@ impl Gate {
         peer: IpAddr,
         needs: Scope,
     ) -> Result<Caller, Refusal> {
-        let digest = Token::of(headers).ok_or(Refusal::Unauthenticated)?.digest();
+        let token = Token::of(headers).ok_or(Refusal::Unauthenticated)?;
+        let digest = token.digest();
         let now = self.clock.now();
         let permit = |caller: Caller| caller.permit(needs, now).map(|()| caller);
         let recalled = self.keyring.recall(&digest, now).map(|known| known.and_then(permit));
@@ -131,7 +141,7 @@ impl Gate {
         self.may_guess(source)?;
         let found = match opens_nothing {
             true => Err(Refusal::Unauthenticated),
-            false => self.keyring.fetch(digest, now).await.and_then(permit),
+            false => self.keyring.fetch(token, now).await.and_then(permit),
         };
         // Unknown, expired and revoked keys count alike: else the limit would tell them apart.
         if matches!(found, Err(Refusal::Unauthenticated)) {

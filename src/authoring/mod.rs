@@ -4,7 +4,6 @@
 //! environment by its name) and happens at the clock's moment. The store does the rest in one
 //! transaction, and tells every running edge through its changes: nothing here knows a cache.
 
-pub mod files;
 pub mod names;
 pub mod usage;
 
@@ -16,8 +15,8 @@ use crate::access::credential::Secret;
 use crate::clock::Clock;
 use crate::ledger;
 use crate::model::{
-    ApiKey, Environment, Grant, Imported, KeyId, Overview, PlanName, Portable, Project, PromptName,
-    Scope,
+    ApiKey, Environment, Grant, Imported, KeyId, OriginName, Overview, PlanName, Portable, Project,
+    PromptName, Scope,
 };
 use crate::origins;
 use crate::origins::{Import, NewKey, NewProject, Publish, Rollback, Store, WriteError};
@@ -27,7 +26,23 @@ use crate::origins::{Import, NewKey, NewProject, Publish, Rollback, Store, Write
 pub struct Authoring {
     store: Arc<dyn Store>,
     plans: Vec<PlanName>,
+    origins: Vec<OriginName>,
     clock: Arc<dyn Clock>,
+}
+
+/// A key to issue.
+#[derive(Clone, Debug)]
+pub struct Issue<'a> {
+    /// The project's name.
+    pub project: &'a str,
+    /// The name of the environment it reads.
+    pub environment: &'a str,
+    /// A name for people; may be empty.
+    pub name: &'a str,
+    /// What it allows.
+    pub scopes: Vec<Scope>,
+    /// How long it is good for; for ever if `None`.
+    pub expires_in: Option<Duration>,
 }
 
 /// Why something was not done. Nothing of it was stored.
@@ -70,19 +85,65 @@ impl From<origins::Error> for Error {
 impl Authoring {
     /// Writes to `store`; projects can be on one of `plans`.
     pub fn new(store: Arc<dyn Store>, plans: Vec<PlanName>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, plans, clock }
+        Self { store, plans, origins: Vec::new(), clock }
     }
 
-    /// Makes a project with its environments `live` and `dev`.
+    /// Lets projects name one of `origins`, too.
+    #[must_use]
+    pub fn with_origins(self, origins: Vec<OriginName>) -> Self {
+        Self { origins, ..self }
+    }
+
+    /// Makes a project of the store, with its environments `live` and `dev`.
     ///
     /// # Errors
     ///
     /// If the name cannot be one, is taken, or there is no such plan.
     pub async fn create_project(&self, name: &str, plan: &str) -> Result<Project, Error> {
+        self.create_project_of(names::STORE, name, plan).await
+    }
+
+    /// Makes a project whose prompts come from an origin, with its environments `live` and `dev`.
+    ///
+    /// # Errors
+    ///
+    /// If the name cannot be one, is taken, or there is no such plan or origin.
+    pub async fn create_project_of(
+        &self,
+        origin: &str,
+        name: &str,
+        plan: &str,
+    ) -> Result<Project, Error> {
         names::project(name)?;
         names::plan(plan, &self.plans)?;
-        let new = NewProject { name: name.into(), plan: plan.into(), at: self.clock.now() };
+        let origin = names::origin(origin, &self.origins)?;
+        let new = NewProject { name: name.into(), plan: plan.into(), origin, at: self.clock.now() };
         Ok(self.store.create_project(new).await?)
+    }
+
+    /// Says where a project's prompts come from: in force on every running edge within its watch
+    /// interval. What the store has of the project's prompts stays there.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such project or origin.
+    pub async fn set_origin(&self, project: &str, origin: &str) -> Result<(), Error> {
+        let origin = names::origin(origin, &self.origins)?;
+        let project = self.project(project).await?.id;
+        Ok(self.store.set_origin(project, origin).await?)
+    }
+
+    /// The projects that name an origin which is not configured, with its name.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub async fn strays(&self) -> Result<Vec<(Project, OriginName)>, Error> {
+        let stray = |project: Project| {
+            let origin = project.origin.clone()?;
+            (!self.origins.contains(&origin)).then_some((project, origin))
+        };
+        Ok(self.projects().await?.into_iter().filter_map(stray).collect())
     }
 
     /// Puts a project on another plan: in force on every running edge within its watch interval,
@@ -125,12 +186,11 @@ impl Authoring {
         Ok(self.store.environments(project.id).await?)
     }
 
-    /// Issues a key that may read what an environment serves. The secret is shown once: the store
-    /// keeps its digest.
+    /// Issues a key that may read what an environment serves.
     ///
     /// # Errors
     ///
-    /// If the project or the environment does not exist.
+    /// As [`Authoring::issue`].
     pub async fn issue_key(
         &self,
         project: &str,
@@ -138,16 +198,26 @@ impl Authoring {
         name: &str,
         expires_in: Option<Duration>,
     ) -> Result<(Secret, ApiKey), Error> {
+        let scopes = Vec::from([Scope::Deliver]);
+        self.issue(Issue { project, environment, name, scopes, expires_in }).await
+    }
+
+    /// Issues a key. The secret is shown once: the store keeps its digest.
+    ///
+    /// # Errors
+    ///
+    /// If the project or the environment does not exist.
+    pub async fn issue(&self, issue: Issue<'_>) -> Result<(Secret, ApiKey), Error> {
         let at = self.clock.now();
-        let secret = Secret::new(environment).map_err(Error::Random)?;
+        let secret = Secret::new(issue.environment).map_err(Error::Random)?;
         let new = NewKey {
-            project: self.project(project).await?.id,
-            environment: environment.to_owned(),
-            name: name.to_owned(),
+            project: self.project(issue.project).await?.id,
+            environment: issue.environment.to_owned(),
+            name: issue.name.to_owned(),
             digest: secret.digest(),
             prefix: secret.prefix().to_owned(),
-            scopes: Vec::from([Scope::Deliver]),
-            expires_at: expires_in.map(|span| at.plus(span)),
+            scopes: issue.scopes,
+            expires_at: issue.expires_in.map(|span| at.plus(span)),
             at,
         };
         let key = self.store.create_key(new).await?;

@@ -1,7 +1,10 @@
 //! Which names people may give.
 
 use crate::authoring::Error;
-use crate::model::PlanName;
+use crate::model::{OriginName, PlanName};
+
+/// What people call the store where they might name an origin; no origin has that name.
+pub const STORE: &str = "store";
 
 /// A project's name: 1 to 64 visible characters, blanks between them allowed.
 ///
@@ -35,6 +38,24 @@ pub fn plan(name: &str, plans: &[PlanName]) -> Result<(), Error> {
     })
 }
 
+/// An origin that is configured; `None` is the store.
+///
+/// # Errors
+///
+/// If there is none such.
+pub fn origin(name: &str, origins: &[OriginName]) -> Result<Option<OriginName>, Error> {
+    let found = origins.iter().find(|origin| origin.as_str() == name);
+    if found.is_some() || name == STORE {
+        return Ok(found.cloned());
+    }
+    let known: Vec<_> = [STORE].into_iter().chain(origins.iter().map(OriginName::as_str)).collect();
+    Err(Error::Name {
+        what: "origin",
+        name: name.escape_debug().to_string(),
+        remedy: format!("the origins are {}", known.join(", ")).into(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +78,18 @@ mod tests {
         assert_eq!(
             plan("gold", &plans).unwrap_err().to_string(),
             "plan `gold`: the plans are free, pro"
+        );
+    }
+
+    #[test]
+    fn an_origin_is_the_store_or_one_that_is_configured() {
+        let origins = ["promptot", "files"].map(OriginName::new);
+
+        assert_eq!(origin("store", &origins).unwrap(), None);
+        assert_eq!(origin("files", &origins).unwrap().as_ref(), Some(&origins[1]));
+        assert_eq!(
+            origin("langfuse", &origins).unwrap_err().to_string(),
+            "origin `langfuse`: the origins are store, promptot, files"
         );
     }
 }

@@ -1,69 +1,157 @@
-//! What the maps hold: prepared editions, remembered absences, finished answers.
+//! What the maps hold: what origins said, and finished answers.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
-use crate::cache::generation::Stamp;
+use crate::cache::key::{Query, RecordKey};
+use crate::cache::provenance::Provenance;
 use crate::compile::Prepared;
-use crate::model::{Edition, Timestamp};
+use crate::formats;
+use crate::model::{Edition, Listed, PromptName, Slug};
+use crate::origins::{Reader, Rendition, Text, Validator};
 
-/// An edition, ready to be rendered.
+/// What an origin said of one thing.
+#[derive(Debug)]
+pub struct Record {
+    /// What it was asked for: it is asked again for the same, whoever needs it by another name.
+    pub asked: RecordKey,
+    /// What it said.
+    pub what: What,
+    /// When, and for how long that is good.
+    pub provenance: Arc<Provenance>,
+    /// To ask it again with.
+    pub validator: Option<Validator>,
+    /// Whose question it was: it is asked again as the same.
+    pub reader: Arc<Reader>,
+    /// Under how many keys it is kept.
+    pub(crate) places: AtomicUsize,
+}
+
+/// What there is.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// Nothing.
+    Absent,
+    /// The list of a tenant's prompts.
+    Listing(Arc<[Listed]>),
+    /// A prompt.
+    Prompt(Arc<Sheet>),
+}
+
+impl Record {
+    /// What an origin said.
+    pub fn new(
+        what: What,
+        provenance: Provenance,
+        validator: Option<Validator>,
+        reader: Arc<Reader>,
+        asked: RecordKey,
+    ) -> Self {
+        let places = AtomicUsize::new(0);
+        Self { what, provenance: Arc::new(provenance), validator, reader, asked, places }
+    }
+
+    /// Whether it is anything but an absence.
+    pub fn is_there(&self) -> bool {
+        !matches!(self.what, What::Absent)
+    }
+
+    /// The prompt, if it is one and there.
+    pub fn sheet(&self) -> Option<&Arc<Sheet>> {
+        match &self.what {
+            What::Prompt(sheet) => Some(sheet),
+            What::Absent | What::Listing(_) => None,
+        }
+    }
+
+    /// The keys it is kept under: the one asked by and, of a prompt, each of its two names.
+    pub fn keys(&self) -> Vec<RecordKey> {
+        let asked = &self.asked;
+        let mut keys = vec![asked.clone()];
+        if let Some(sheet) = self.sheet() {
+            let prompt = &sheet.edition.prompt;
+            for name in [PromptName::Id(prompt.id), PromptName::Slug(prompt.slug.clone())] {
+                let query = asked.query.named(name);
+                if query != asked.query {
+                    keys.push(RecordKey { tenant: asked.tenant, query });
+                }
+            }
+        }
+        keys
+    }
+
+    /// Whether a change of the prompt with this name concerns it.
+    pub fn depends_on(&self, query: &Query, name: &PromptName) -> bool {
+        let Some(asked) = query.prompt() else { return true };
+        if asked == name {
+            return true;
+        }
+        self.sheet().is_some_and(|sheet| match name {
+            PromptName::Id(id) => sheet.edition.prompt.id == *id,
+            PromptName::Slug(slug) => sheet.is_made_of(slug),
+        })
+    }
+
+    pub(crate) fn weight_bytes(&self) -> usize {
+        let what = match &self.what {
+            What::Absent => 0,
+            What::Listing(listed) => {
+                let texts = |line: &Listed| line.name.len() + line.slug.as_str().len();
+                listed.iter().map(|line| size_of::<Listed>() + texts(line) + 32).sum()
+            }
+            What::Prompt(sheet) => sheet.weight_bytes,
+        };
+        let validator = self.validator.as_ref().map_or(0, |Validator(tag)| tag.len());
+        let filled_by = self.provenance.filled_by.len();
+        size_of::<Self>() + size_of::<Provenance>() + what + validator + filled_by
+    }
+}
+
+/// A prompt, ready to be rendered.
 #[derive(Debug)]
 pub struct Sheet {
-    /// The edition. Its blocks are gone: their text is in `prepared`.
+    /// The edition, whole: other edges are handed it uncompiled.
     pub edition: Edition,
     /// Its text, parsed.
     pub prepared: Prepared,
-    /// What it was made under.
-    pub stamp: Stamp,
     weight_bytes: usize,
 }
 
 impl Sheet {
-    /// Prepares an edition that was read under `stamp`.
-    pub fn new(mut edition: Edition, stamp: Stamp) -> Self {
-        let defaults = std::mem::take(&mut edition.defaults);
-        let prepared = Prepared::new(&edition.version.content, defaults);
-        edition.version.content.blocks = Vec::new();
-        // The rest of an edition is small beside its text, but for a large schema or configuration.
-        let rest = edition.version.content.model_config.len() * 128
-            + edition.version.content.variables.len() * 256
-            + edition.version.content.input_schema.as_ref().map_or(0, |s| s.to_string().len() * 4);
-        let weight_bytes = size_of::<Self>() + 1024 + rest + prepared.weight_bytes();
-        Self { edition, prepared, stamp, weight_bytes }
-    }
-}
-
-/// That a prompt was not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Absence {
-    /// What it was found under.
-    pub stamp: Stamp,
-    /// From this moment on the origin is asked again.
-    pub until: Timestamp,
-}
-
-/// What is known of a prompt.
-#[derive(Clone, Debug)]
-pub enum Known {
-    /// There is none.
-    Absent(Absence),
-    /// This one.
-    Present(Arc<Sheet>),
-}
-
-impl Known {
-    pub(crate) fn stamp(&self) -> &Stamp {
-        match self {
-            Self::Absent(absence) => &absence.stamp,
-            Self::Present(sheet) => &sheet.stamp,
+    /// Prepares what an origin handed over.
+    pub fn new(text: Text) -> Self {
+        match text {
+            Text::Edition(edition) => Self::to_compile(*edition),
+            Text::Rendition(rendition) => Self::compiled(*rendition),
         }
     }
 
-    pub(crate) fn weight_bytes(&self) -> usize {
-        match self {
-            Self::Absent(_) => size_of::<Self>(),
-            Self::Present(sheet) => size_of::<Self>() + sheet.weight_bytes,
-        }
+    fn to_compile(edition: Edition) -> Self {
+        let prepared = Prepared::new(&edition.version.content, edition.defaults.clone());
+        Self::of(edition, prepared)
+    }
+
+    fn compiled(rendition: Rendition) -> Self {
+        let Rendition { edition, text, tokens, used } = rendition;
+        let prepared = Prepared::literal(&edition.version.content, text, tokens, used);
+        Self::of(edition, prepared)
+    }
+
+    fn of(edition: Edition, prepared: Prepared) -> Self {
+        // Texts take what they take when they are written down. The rest of an edition is small
+        // beside them, but for a large schema or configuration.
+        let content = &edition.version.content;
+        let rest = content.model_config.len() * 128
+            + content.variables.len() * 256
+            + content.input_schema.as_ref().map_or(0, |s| s.to_string().len() * 4);
+        let written = formats::edition::write(&edition).len();
+        let weight_bytes = size_of::<Self>() + 1024 + rest + written + prepared.weight_bytes();
+        Self { edition, prepared, weight_bytes }
+    }
+
+    /// Whether a change of the prompt with this slug changes it.
+    fn is_made_of(&self, slug: &Slug) -> bool {
+        self.edition.prompt.slug == *slug || self.edition.composed_of.contains(slug)
     }
 }
 
@@ -74,8 +162,8 @@ pub struct Entry<A> {
     pub answer: A,
     /// How many bytes hang from `answer` beside itself.
     pub len_bytes: usize,
-    /// What it was made under.
-    pub stamp: Stamp,
+    /// That of the record it was made of.
+    pub provenance: Arc<Provenance>,
 }
 
 impl<A> Entry<A> {

@@ -69,6 +69,20 @@ where
         (result, boarded)
     }
 
+    /// Starts the flight of `key` if none is under way, and waits for none.
+    pub fn launch<F>(&self, key: K, start: impl FnOnce() -> F)
+    where
+        F: Future<Output = V> + Send + 'static,
+    {
+        let _ = self.board(key, start);
+    }
+
+    /// The keys of the flights under way.
+    pub fn under_way(&self) -> Vec<K> {
+        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.keys().cloned().collect()
+    }
+
     fn board<F>(&self, key: K, start: impl FnOnce() -> F) -> (watch::Receiver<Option<V>>, Boarded)
     where
         F: Future<Output = V> + Send + 'static,

@@ -1,8 +1,8 @@
 //! What has changed, as marks that only ever advance.
 //!
-//! An entry is stamped with the marks of what it depends on *before* the origin is read, and is
-//! worth nothing once one of them has moved. So a change costs one addition however many entries
-//! it concerns, a hit two relaxed loads, and a fetch that began before a change cannot outlive it,
+//! What is kept is stamped with the marks of what it depends on *before* the origin is read, and is
+//! out of date once one of them has moved. So a change costs one addition however many entries it
+//! concerns, a hit two relaxed loads, and a fetch that began before a change cannot outlive it,
 //! whenever it is stored. Whoever shares a fetch shares its stamp, so that nobody who comes after a
 //! change is given what was fetched before it.
 //!
@@ -35,6 +35,18 @@ pub enum Mark<'a> {
 /// The state of two marks at one moment. What depends on one thing only names it twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stamp([(u32, u64); 2]);
+
+impl Stamp {
+    /// A stamp of marks by their places in the table.
+    pub(crate) const fn of(marks: [(u32, u64); 2]) -> Self {
+        Self(marks)
+    }
+
+    /// Each mark's place in the table, and its state.
+    pub fn marks(self) -> [(u32, u64); 2] {
+        self.0
+    }
+}
 
 /// The table of marks.
 #[derive(Debug)]
@@ -69,6 +81,8 @@ impl Generations {
     /// Marks what an origin reported. To be called after the change can be read there.
     pub fn apply(&self, change: &Change) {
         match change {
+            // A name is only known with its origin: `delivery` finds whose it is.
+            Change::Named(_) => {}
             Change::Everything => self.advance_all(),
             Change::Key(digest) => self.advance(&Mark::Key(digest)),
             Change::Project(project) => {
@@ -90,6 +104,31 @@ impl Generations {
         }
     }
 
+    /// Says that what is there of one thing must not even rescue.
+    pub(crate) fn advance_hard(&self, mark: &Mark<'_>) {
+        if let Some(counter) = self.table.get(self.index_of(mark) as usize) {
+            counter.fetch_add(HARD, Ordering::Release);
+        }
+    }
+
+    /// Says that what bears this stamp changed, by whatever name it was asked for.
+    pub(crate) fn outdate(&self, stamp: &Stamp) {
+        let [(place, _), _] = stamp.0;
+        if let Some(counter) = self.table.get(place as usize) {
+            counter.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// The present state of the mark at a place of the table.
+    pub(crate) fn state(&self, place: u32) -> u64 {
+        self.read(place, Ordering::Relaxed)
+    }
+
+    /// The part of a mark's state that only hard purges move.
+    pub(crate) const fn hard(state: u64) -> u64 {
+        state / HARD
+    }
+
     /// Says that anything may have changed.
     fn advance_all(&self) {
         for counter in &self.table {
@@ -106,6 +145,10 @@ impl Generations {
         (self.hasher.hash_one(mark) % u64::from(MARKS)) as u32
     }
 }
+
+/// Above the changes, each counter counts hard purges. Four thousand million changes of one thing
+/// would pass for one of them, and cost a fetch.
+const HARD: u64 = 1 << 32;
 
 /// 32 KiB of counters. With a thousand prompts in use, a publish costs one other prompt in four a
 /// fetch that was not needed.
@@ -131,6 +174,18 @@ mod tests {
         }
         let stamp = generations.stamp(marks);
         generations.advance_all();
+        assert!(!generations.hold(&stamp));
+    }
+
+    #[test]
+    fn what_is_outdated_by_its_stamp_holds_no_longer() {
+        let generations = Generations::default();
+        let name: PromptName = "greeting".parse().unwrap();
+        let stamp =
+            generations.stamp([Mark::Prompt(ProjectId(1), &name), Mark::Settings(ProjectId(1))]);
+
+        generations.outdate(&stamp);
+
         assert!(!generations.hold(&stamp));
     }
 

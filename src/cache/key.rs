@@ -7,20 +7,75 @@ use std::hash::{Hash, Hasher};
 
 use moka::Equivalent;
 
-use crate::model::{PromptId, PromptName, Slug, Tenant};
+use crate::cache::generation::Mark;
+use crate::model::{PromptId, PromptName, Tenant};
+use crate::origins::Compile;
 
-/// A prompt as a tenant names it. Slug and id are two keys: each is marked by a change.
+/// One thing that an origin is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SheetKey {
+pub struct RecordKey {
     /// Whose it is.
     pub tenant: Tenant,
-    /// As it was asked for.
-    pub prompt: PromptName,
+    /// What it is.
+    pub query: Query,
 }
 
-impl SheetKey {
+/// What an origin is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Query {
+    /// The list of the tenant's prompts.
+    Listing,
+    /// A prompt, to be compiled here. Slug and id are two keys: each is marked by a change.
+    Prompt(PromptName),
+    /// A prompt, compiled by its origin.
+    Compiled(PromptName, Compile),
+}
+
+impl Query {
+    /// The prompt's name; `None` for the list.
+    pub fn prompt(&self) -> Option<&PromptName> {
+        match self {
+            Self::Listing => None,
+            Self::Prompt(name) | Self::Compiled(name, _) => Some(name),
+        }
+    }
+
+    /// The same of a prompt by another of its names.
+    pub fn named(&self, name: PromptName) -> Self {
+        match self {
+            Self::Listing => Self::Listing,
+            Self::Prompt(_) => Self::Prompt(name),
+            Self::Compiled(_, compile) => Self::Compiled(name, compile.clone()),
+        }
+    }
+
+    /// What the origin is to compile, if it is the one that compiles.
+    pub fn compile(&self) -> Option<&Compile> {
+        match self {
+            Self::Listing | Self::Prompt(_) => None,
+            Self::Compiled(_, compile) => Some(compile),
+        }
+    }
+}
+
+impl RecordKey {
+    /// What changes when this does.
+    pub fn marks(&self) -> [Mark<'_>; 2] {
+        let project = self.tenant.project;
+        let what = match self.query.prompt() {
+            None => Mark::Listing(project),
+            Some(name) => Mark::Prompt(project, name),
+        };
+        [what, Mark::Settings(project)]
+    }
+
     pub(crate) fn weight_bytes(&self) -> usize {
-        size_of::<Self>() + Slug::MAX_BYTES
+        let name = match self.query.prompt() {
+            Some(PromptName::Slug(slug)) => slug.as_str().len(),
+            Some(PromptName::Id(_)) | None => 0,
+        };
+        let variables = self.query.compile().and_then(|compile| compile.variables.as_ref());
+        size_of::<Self>() + name + variables.map_or(0, |variables| variables.len())
     }
 }
 
@@ -53,6 +108,8 @@ pub enum Variables {
     Unresolved,
     /// `compile::Resolved::canonical`.
     Resolved(Box<[u8]>),
+    /// What the origin was given to compile.
+    Sent(Compile),
 }
 
 impl AnswerKey {
@@ -61,6 +118,7 @@ impl AnswerKey {
             + match &self.variables {
                 Variables::Unresolved => 0,
                 Variables::Resolved(canonical) => canonical.len(),
+                Variables::Sent(compile) => compile.variables.as_ref().map_or(0, |v| v.len()),
             }
     }
 }
@@ -73,6 +131,11 @@ pub struct AliasKey {
 }
 
 impl AliasKey {
+    /// The path and query.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
     pub(crate) fn weight_bytes(&self) -> usize {
         size_of::<Self>() + self.target.len()
     }
@@ -112,22 +175,23 @@ impl Equivalent<AliasKey> for AliasRef<'_> {
 mod tests {
     use std::hash::BuildHasher;
 
-    use crate::model::{EnvironmentId, ProjectId};
+    use crate::model::{EnvironmentId, KeyDigest, ProjectId};
 
     use super::*;
 
     fn tenant(project: i64, environment: i64) -> Tenant {
-        Tenant { project: ProjectId(project), environment: EnvironmentId(environment) }
+        Tenant::new(ProjectId(project), EnvironmentId(environment))
     }
 
     #[test]
     fn tenants_never_share_a_key() {
         let (a, b, c) = (tenant(1, 1), tenant(2, 1), tenant(1, 2));
+        let d = Tenant { holder: Some(KeyDigest([1; 32])), ..a };
         let prompt: PromptName = "greeting".parse().unwrap();
 
-        for other in [b, c] {
-            let sheet = |tenant| SheetKey { tenant, prompt: prompt.clone() };
-            assert_ne!(sheet(a), sheet(other));
+        for other in [b, c, d] {
+            let record = |tenant| RecordKey { tenant, query: Query::Prompt(prompt.clone()) };
+            assert_ne!(record(a), record(other));
             let answer = |tenant| AnswerKey {
                 tenant,
                 representation: "x",

@@ -5,15 +5,16 @@
 //!
 //! | map       | key                                                        | holds                |
 //! |-----------|------------------------------------------------------------|----------------------|
-//! | templates | tenant, prompt as it was named                             | an edition, prepared, or its absence |
+//! | templates | tenant, what the origin was asked for                      | what the origin said |
 //! | answers   | tenant, representation, prompt, canonical variables        | ready bytes          |
 //! | aliases   | tenant, raw path and query                                 | a pointer to an answer |
 //!
-//! So new variables cost one render and never a question to the origin, and a repeated URL costs
-//! one look-up: nothing of it is parsed.
+//! So new variables cost one render and never a question to the origin (unless it is the one that
+//! compiles), and a repeated URL costs one look-up: nothing of it is parsed.
 //!
-//! Nothing is ever searched for to be removed. What changed is *marked* ([`generation`]); every
-//! entry carries the stamps it was made under and is worthless once one has moved.
+//! Nothing has to be searched for to be outdated. What changed is *marked* ([`generation`]), what
+//! grows old knows its windows, and both are in the [`provenance`] that everything made of one
+//! answer of an origin shares.
 //!
 //! # Invariants
 //!
@@ -24,24 +25,32 @@
 //! 3. A flight that panics, or that a stopping runtime drops, frees its key; nobody waits for ever.
 //!    (`flight::tests::a_flight_that_panics_frees_its_key`,
 //!    `flight::tests::a_flight_of_a_runtime_that_has_ended_frees_its_key`)
-//! 4. What was fetched before a change is never served after it, even if it is stored after it.
-//!    (`tests::an_answer_made_before_a_change_is_worthless_after_it`)
-//! 5. Nothing here reads a clock or knows what HTTP is.
+//! 4. What was fetched before a change never passes for current after it, even if it is stored
+//!    after it. (`tests::an_answer_made_before_a_change_is_not_fresh_after_it`)
+//! 5. What was fetched before a change never takes the place of what was fetched after it.
+//!    (`tests::an_older_word_does_not_replace_a_newer_one`)
+//! 6. Answers end with the record they were made of.
+//!    (`tests::an_answer_ends_with_its_record`)
+//! 7. Nothing here reads a clock or knows what HTTP is.
 
 pub mod entry;
 pub mod flight;
 pub mod generation;
 pub mod key;
+pub mod provenance;
 
-use std::sync::{Arc, Weak};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use foldhash::quality::RandomState;
+use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
-use moka::sync::Cache as Map;
+use moka::sync::{Cache as Map, CacheBuilder};
 
-use entry::{Absence, Entry, Known, Sheet};
+use entry::{Entry, Record};
 use generation::Generations;
-use key::{AliasKey, AliasRef, AnswerKey, SheetKey};
+use key::{AliasKey, AliasRef, AnswerKey, RecordKey};
+use provenance::{Moment, Provenance, Standing};
 
 /// How much memory the maps may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,10 +70,12 @@ impl Default for Config {
 
 /// The maps. `A` is what a finished answer holds.
 pub struct Cache<A> {
-    sheets: Map<SheetKey, Known, RandomState>,
+    records: Map<RecordKey, Arc<Record>, RandomState>,
     answers: Map<AnswerKey, Arc<Entry<A>>, RandomState>,
     aliases: Map<AliasKey, Weak<Entry<A>>, RandomState>,
     generations: Arc<Generations>,
+    /// Held while a record is put in its place, so that no older one takes it in between.
+    keeping: Mutex<()>,
 }
 
 /// What one map holds.
@@ -84,16 +95,28 @@ impl<A: Send + Sync + 'static> Cache<A> {
         // An alias is about an eighth of a 1 KiB answer and what it names.
         let aliases_bytes = config.answers_bytes / 8;
         Self {
-            sheets: bounded(config.templates_bytes, |key: &SheetKey, known: &Known| {
-                key.weight_bytes() + known.weight_bytes()
-            }),
+            records: bounded(config.templates_bytes, |key: &RecordKey, record: &Arc<Record>| {
+                key.weight_bytes() + record.weight_bytes()
+            })
+            .eviction_listener(|_, record: Arc<Record>, cause| {
+                let was_last = record.places.fetch_sub(1, Ordering::AcqRel) == 1;
+                // What is told to have changed is marked then: its answers may outlive it.
+                let is_told = record.provenance.fresh_until().is_none();
+                if cause == RemovalCause::Replaced || (was_last && !is_told) {
+                    record.provenance.retire();
+                }
+            })
+            .build_with_hasher(RandomState::default()),
             answers: bounded(config.answers_bytes - aliases_bytes, |key: &AnswerKey, entry| {
                 key.weight_bytes() + Entry::weight_bytes(entry)
-            }),
+            })
+            .build_with_hasher(RandomState::default()),
             aliases: bounded(aliases_bytes, |key: &AliasKey, _| {
                 key.weight_bytes() + Entry::<A>::SHELL_BYTES
-            }),
+            })
+            .build_with_hasher(RandomState::default()),
             generations,
+            keeping: Mutex::new(()),
         }
     }
 
@@ -102,24 +125,65 @@ impl<A: Send + Sync + 'static> Cache<A> {
         &self.generations
     }
 
-    /// What is known of a prompt: its prepared edition, or that there is none.
-    pub fn sheet(&self, key: &SheetKey) -> Option<Known> {
-        self.sheets.get(key).filter(|known| self.generations.hold(known.stamp()))
+    /// Which window something is in.
+    pub fn standing(&self, provenance: &Provenance, elapsed: impl FnOnce() -> Moment) -> Standing {
+        provenance.standing(&self.generations, elapsed)
     }
 
-    /// Keeps an edition.
-    pub fn keep_sheet(&self, key: SheetKey, sheet: Arc<Sheet>) {
-        self.sheets.insert(key, Known::Present(sheet));
+    /// What an origin said, however long ago.
+    pub fn record(&self, key: &RecordKey) -> Option<Arc<Record>> {
+        self.records.get(key)
     }
 
-    /// Keeps an absence.
-    pub fn keep_absence(&self, key: SheetKey, absence: Absence) {
-        self.sheets.insert(key, Known::Absent(absence));
+    /// Everything that origins said, in no order.
+    pub fn records(&self) -> impl Iterator<Item = (Arc<RecordKey>, Arc<Record>)> + '_ {
+        self.records.iter()
     }
 
-    /// A finished answer.
+    /// Keeps what an origin said, under each of its names, unless something newer is there, or
+    /// anything if it is out of date already. Ends the answers made of what was there before.
+    pub fn keep_record(&self, record: &Arc<Record>) {
+        let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let provenance = &record.provenance;
+        let is_current = self.generations.hold(&provenance.stamp());
+        // Asked by its other name, the origin may have said something newer meanwhile.
+        let is_newer = |there: &Record| {
+            let there = &there.provenance;
+            is_current && (there.is_retired() || there.said_at() <= provenance.said_at())
+        };
+        for key in record.keys() {
+            if self.records.get(&key).is_none_or(|there| is_newer(&there)) {
+                record.places.fetch_add(1, Ordering::AcqRel);
+                self.records.insert(key, Arc::clone(record));
+            }
+        }
+    }
+
+    /// Forgets what an origin said of one thing, and ends the answers made of it.
+    pub fn drop_record(&self, key: &RecordKey) {
+        if let Some(record) = self.records.remove(key) {
+            record.provenance.retire();
+        }
+    }
+
+    /// A finished answer, whatever it was made of.
     pub fn answer(&self, key: &AnswerKey) -> Option<Arc<Entry<A>>> {
-        self.answers.get(key).filter(|entry| self.generations.hold(&entry.stamp))
+        self.answers.get(key)
+    }
+
+    /// Every finished answer, in no order.
+    pub fn answers(&self) -> impl Iterator<Item = (Arc<AnswerKey>, Arc<Entry<A>>)> + '_ {
+        self.answers.iter()
+    }
+
+    /// Every raw target that still leads to an answer, in no order.
+    pub fn aliases(&self) -> impl Iterator<Item = (Arc<AliasKey>, Arc<Entry<A>>)> + '_ {
+        self.aliases.iter().filter_map(|(alias, entry)| Some((alias, entry.upgrade()?)))
+    }
+
+    /// How many finished answers are kept that were made of this word of an origin.
+    pub fn answers_of(&self, provenance: &Arc<Provenance>) -> usize {
+        self.answers.iter().filter(|(_, entry)| Arc::ptr_eq(&entry.provenance, provenance)).count()
     }
 
     /// Keeps a finished answer.
@@ -127,10 +191,10 @@ impl<A: Send + Sync + 'static> Cache<A> {
         self.answers.insert(key, entry);
     }
 
-    /// A finished answer by the raw target that was answered with it before.
+    /// A finished answer by the raw target that was answered with it before, whatever it was made
+    /// of.
     pub fn aliased(&self, alias: AliasRef<'_>) -> Option<Arc<Entry<A>>> {
-        let entry = self.aliases.get(&alias)?.upgrade()?;
-        self.generations.hold(&entry.stamp).then_some(entry)
+        self.aliases.get(&alias)?.upgrade()
     }
 
     /// Remembers which answer a raw target leads to. The answer may be evicted all the same.
@@ -148,7 +212,7 @@ impl<A: Send + Sync + 'static> Cache<A> {
             of.run_pending_tasks();
             Holds { map, entries: of.entry_count(), weight_bytes: of.weighted_size() }
         }
-        [of("templates", &self.sheets), of("answers", &self.answers), of("aliases", &self.aliases)]
+        [of("templates", &self.records), of("answers", &self.answers), of("aliases", &self.aliases)]
     }
 }
 
@@ -156,7 +220,7 @@ impl<A: Send + Sync + 'static> Cache<A> {
 fn bounded<K, V>(
     capacity_bytes: u64,
     weigh: impl Fn(&K, &V) -> usize + Send + Sync + 'static,
-) -> Map<K, V, RandomState>
+) -> CacheBuilder<K, V, Map<K, V>>
 where
     K: std::hash::Hash + Eq + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
@@ -168,7 +232,6 @@ where
         })
         // A stream of answers that are never asked for again must not push out those that are.
         .eviction_policy(EvictionPolicy::tiny_lfu())
-        .build_with_hasher(RandomState::default())
 }
 
 /// What moka itself takes per entry: bucket, entry record, queue node, frequency sketch.
@@ -180,11 +243,16 @@ const MAP_BYTES_PER_ENTRY: usize = 320;
 mod tests {
     use crate::model::{EnvironmentId, ProjectId, PromptId, Tenant};
 
+    use crate::model::{OriginName, Reads};
+    use crate::origins::Reader;
+
+    use super::entry::What;
     use super::generation::Mark;
-    use super::key::{Subject, Variables};
+    use super::key::{Query, Subject, Variables};
+    use super::provenance::{Provenance, Windows};
     use super::*;
 
-    const TENANT: Tenant = Tenant { project: ProjectId(1), environment: EnvironmentId(1) };
+    const TENANT: Tenant = Tenant::new(ProjectId(1), EnvironmentId(1));
 
     fn answer_key(variables: u32) -> AnswerKey {
         AnswerKey {
@@ -200,25 +268,104 @@ mod tests {
         Cache::new(config, Arc::new(Generations::default()))
     }
 
+    const LISTING: RecordKey = RecordKey { tenant: TENANT, query: Query::Listing };
+
+    fn provenance(cache: &Cache<u32>, windows: Windows, said_at: Moment) -> Provenance {
+        let stamp = cache.generations().stamp(LISTING.marks());
+        Provenance::new(OriginName::new("o"), "test", stamp, windows, said_at)
+    }
+
+    fn record(cache: &Cache<u32>, windows: Windows) -> Arc<Record> {
+        record_at(cache, windows, 0)
+    }
+
+    fn record_at(cache: &Cache<u32>, windows: Windows, said_at: Moment) -> Arc<Record> {
+        let reader = Reader {
+            tenant: TENANT,
+            project: "acme".into(),
+            environment: "live".into(),
+            reads: Reads::Published,
+            origin: None,
+            credential: None,
+        };
+        let what = What::Listing(Arc::new([]));
+        let provenance = provenance(cache, windows, said_at);
+        Arc::new(Record::new(what, provenance, None, Arc::new(reader), LISTING))
+    }
+
+    fn made_of(record: &Record, answer: u32) -> Arc<Entry<u32>> {
+        Arc::new(Entry { answer, len_bytes: 10, provenance: Arc::clone(&record.provenance) })
+    }
+
     fn entry(cache: &Cache<u32>, answer: u32, len_bytes: usize) -> Arc<Entry<u32>> {
-        let stamp = cache.generations().stamp([Mark::Listing(ProjectId(1)); 2]);
-        Arc::new(Entry { answer, len_bytes, stamp })
+        let provenance = Arc::new(provenance(cache, Windows::ENDLESS, 0));
+        Arc::new(Entry { answer, len_bytes, provenance })
     }
 
     #[test]
-    fn an_answer_made_before_a_change_is_worthless_after_it() {
+    fn an_answer_made_before_a_change_is_not_fresh_after_it() {
         let cache = cache(1 << 20);
         let made_before = entry(&cache, 1, 10);
         let alias = AliasRef { tenant: TENANT, target: "/x?y" };
 
         cache.generations().advance(&Mark::Listing(ProjectId(1)));
-        cache.keep_answer(answer_key(1), Arc::clone(&made_before));
         cache.keep_alias(alias.to_owned(), &made_before);
 
-        assert!(cache.answer(&answer_key(1)).is_none());
-        assert!(cache.aliased(alias).is_none());
-        cache.keep_answer(answer_key(1), entry(&cache, 2, 10));
-        assert_eq!(cache.answer(&answer_key(1)).unwrap().answer, 2);
+        let kept = cache.aliased(alias).unwrap();
+        assert_eq!(cache.standing(&kept.provenance, || 0), Standing::Rescue);
+        let made_after = entry(&cache, 2, 10);
+        assert_eq!(cache.standing(&made_after.provenance, || 0), Standing::Fresh);
+    }
+
+    #[test]
+    fn an_older_word_does_not_replace_a_newer_one() {
+        let cache = cache(1 << 20);
+        let older = record(&cache, Windows::ENDLESS);
+        cache.generations().advance(&Mark::Listing(ProjectId(1)));
+        let newer = record(&cache, Windows::ENDLESS);
+
+        cache.keep_record(&newer);
+        cache.keep_record(&older);
+
+        assert!(Arc::ptr_eq(&cache.record(&LISTING).unwrap(), &newer));
+        assert!(!newer.provenance.is_retired());
+    }
+
+    #[test]
+    fn a_word_that_was_asked_for_earlier_does_not_replace_a_later_one() {
+        let cache = cache(1 << 20);
+        let [earlier, later] = [1, 2].map(|at| record_at(&cache, Windows::default(), at));
+
+        cache.keep_record(&later);
+        cache.keep_record(&earlier);
+
+        assert!(Arc::ptr_eq(&cache.record(&LISTING).unwrap(), &later));
+    }
+
+    #[test]
+    fn an_answer_ends_with_its_record() {
+        for windows in [Windows::ENDLESS, Windows::default()] {
+            let cache = cache(1 << 20);
+            let first = record(&cache, windows);
+            cache.keep_record(&first);
+            let answer = made_of(&first, 1);
+
+            cache.keep_record(&record(&cache, windows));
+
+            assert_eq!(cache.standing(&answer.provenance, || 0), Standing::Gone, "{windows:?}");
+        }
+    }
+
+    #[test]
+    fn a_dropped_record_ends_its_answers() {
+        let cache = cache(1 << 20);
+        let record = record(&cache, Windows::default());
+        cache.keep_record(&record);
+
+        cache.drop_record(&LISTING);
+
+        assert!(cache.record(&LISTING).is_none());
+        assert_eq!(cache.standing(&record.provenance, || 0), Standing::Gone);
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::authoring::{Authoring, files};
+use crate::authoring::Authoring;
 use crate::cli::Failure;
 use crate::config::StoreUrl;
+use crate::formats::files;
 
 /// The prompts of `examples/prompts`.
 const PROMPTS: [(&str, &str); 6] = [

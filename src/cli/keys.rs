@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
-use crate::authoring::Authoring;
+use crate::authoring::{Authoring, Issue};
 use crate::cli::Failure;
 use crate::cli::output;
 use crate::clock::{Clock, SystemClock};
 use crate::config::units;
-use crate::model::{KeyId, Timestamp};
+use crate::model::{KeyId, Scope, Timestamp};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -28,6 +28,10 @@ pub(super) enum Command {
         /// How long it is good for, such as 90d [default: for ever]
         #[arg(long, value_name = "DURATION", value_parser = lifetime)]
         expires: Option<Duration>,
+        /// What the key allows: deliver (compiled prompts), edge (uncompiled versions, for an edge
+        /// that has this one as its origin); can be given twice
+        #[arg(long = "scope", value_enum, default_value = "deliver")]
+        scopes: Vec<Allowed>,
     },
     /// List all keys, never the secrets.
     List {
@@ -45,11 +49,34 @@ pub(super) enum Command {
     },
 }
 
+/// A scope, as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Allowed {
+    Deliver,
+    Edge,
+}
+
+impl From<Allowed> for Scope {
+    fn from(allowed: Allowed) -> Self {
+        match allowed {
+            Allowed::Deliver => Self::Deliver,
+            Allowed::Edge => Self::Edge,
+        }
+    }
+}
+
 pub(super) async fn run(command: Command, authoring: Authoring) -> Result<(), Failure> {
     match command {
-        Command::Create { project, environment, name, expires } => {
-            let issued = authoring.issue_key(&project, &environment, &name, expires).await?;
-            let (secret, key) = issued;
+        Command::Create { project, environment, name, expires, scopes } => {
+            let once = Allowed::value_variants().iter().filter(|scope| scopes.contains(scope));
+            let issue = Issue {
+                project: &project,
+                environment: &environment,
+                name: &name,
+                scopes: once.copied().map(Scope::from).collect(),
+                expires_in: expires,
+            };
+            let (secret, key) = authoring.issue(issue).await?;
             let until = key.expires_at.map_or(String::new(), |at| format!(", until {at}"));
             output::note(&format!(
                 "key {} for project \"{project}\" ({environment}{until}); it is not shown again",
@@ -90,6 +117,7 @@ async fn list(project: Option<String>, is_json: bool, authoring: Authoring) -> R
             "environment": grant.environment.name,
             "prefix": grant.key.prefix,
             "name": grant.key.name,
+            "scopes": grant.key.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>(),
             "status": grant.key.standing(now).as_str(),
             "created_at": grant.key.created_at.to_string(),
             "last_used_at": moment(grant.key.last_used_at),
@@ -102,6 +130,7 @@ async fn list(project: Option<String>, is_json: bool, authoring: Authoring) -> R
         "environment",
         "prefix",
         "name",
+        "scopes",
         "status",
         "created_at",
         "last_used_at",

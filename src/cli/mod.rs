@@ -1,7 +1,7 @@
 //! The command line: what can be asked, and how a failure becomes an exit code.
 //!
-//! Every command works on the store while a server runs on it; what it changes is served within
-//! the server's watch interval. Results go to standard output, everything else to standard error.
+//! Commands work on the store while a server runs on it; what they change is served within the
+//! server's watch interval. `purge`, `why`, `health` and `ready` ask the server itself. Results go to standard output, everything else to standard error.
 //!
 //! | exit code | means (`sysexits.h`)                                    |
 //! |-----------|---------------------------------------------------------|
@@ -13,14 +13,17 @@
 mod check;
 mod demo;
 mod keys;
+mod operator;
 mod output;
 mod probe;
 mod projects;
 mod prompts;
+mod purge;
 mod serve;
 mod settings;
 mod transfer;
 mod usage;
+mod why;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -35,9 +38,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::app;
 use crate::authoring;
 use crate::authoring::Authoring;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config;
 use crate::config::{Config, Problems};
+use crate::origins::Store;
 use crate::telemetry::trace::Chain;
 
 use settings::Settings;
@@ -76,10 +80,14 @@ enum Command {
     Prompts(prompts::Command),
     /// Show what projects have used of their months.
     Usage(usage::Arguments),
+    /// Make a running server forget, so that it asks for prompts anew.
+    Purge(purge::Arguments),
+    /// Show what a running server keeps of a prompt, and how that came to be, as JSON.
+    Why(why::Arguments),
     /// Whether a server is alive: exit code 0 or 1, for container probes.
-    Health(probe::Arguments),
+    Health(operator::Server),
     /// Whether a server should be sent requests: exit code 0 or 1, for container probes.
-    Ready(probe::Arguments),
+    Ready(operator::Server),
     /// Write a completion script to standard output.
     Completions {
         /// The shell to write it for.
@@ -109,8 +117,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure>
         Command::Export(export) => with_store(&settings, |a| transfer::export(export, a)),
         Command::Prompts(command) => with_store(&settings, |a| prompts::run(command, a)),
         Command::Usage(arguments) => usage::run(&settings, &arguments),
-        Command::Health(arguments) => probe::run(&settings, &arguments, "/livez"),
-        Command::Ready(arguments) => probe::run(&settings, &arguments, "/readyz"),
+        Command::Purge(arguments) => purge::run(&settings, &arguments),
+        Command::Why(arguments) => why::run(&settings, &arguments),
+        Command::Health(server) => probe::run(&settings, &server, "/livez"),
+        Command::Ready(server) => probe::run(&settings, &server, "/readyz"),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "prompt-edge", &mut script);
@@ -126,10 +136,16 @@ where
 {
     let config = settings.load(&[])?;
     let store = app::open(&store_config(&config)).map_err(Failure::of)?.store;
-    let plans = config.limits.plans.into_keys().collect();
-    let authoring = Authoring::new(store, plans, Arc::new(SystemClock::default()));
+    let authoring = authoring(&config, store, Arc::new(SystemClock::default()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(command(authoring))
+}
+
+/// The write path, with the plans and origins that projects can name.
+fn authoring(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Authoring {
+    let plans = config.limits.plans.keys().cloned().collect();
+    let origins = config.origins.iter().map(|origin| origin.name.clone()).collect();
+    Authoring::new(store, plans, clock).with_origins(origins)
 }
 
 /// The store as commands use it: a person waits for a large import rather than see it end half-way

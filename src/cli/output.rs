@@ -48,6 +48,10 @@ fn cell(value: Option<&Value>) -> String {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) if text.is_empty() => "-".to_owned(),
         Some(Value::String(text)) => visible(text),
+        Some(Value::Array(items)) if !items.is_empty() => {
+            let items = items.iter().map(|item| cell(Some(item)));
+            items.collect::<Vec<_>>().join(" ")
+        }
         Some(Value::Object(pairs)) => {
             let pairs = pairs.iter().map(|(name, value)| format!("{name}={value}"));
             let pairs = pairs.collect::<Vec<_>>().join(" ");

@@ -8,18 +8,23 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{self, Edge, Opened};
 use crate::authoring::Authoring;
-use crate::cli::Failure;
 use crate::cli::settings::Settings;
+use crate::cli::{Failure, authoring};
 use crate::cli::{demo, output};
 use crate::clock::SystemClock;
 use crate::config::{Config, Flag};
+use crate::model::Project;
 use crate::telemetry::trace;
+use crate::telemetry::trace::Chain;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// Serve a temporary store with example prompts [key: demo]
     #[arg(long)]
     demo: bool,
+    /// Never call an origin over HTTP: serve what there is [key: offline]
+    #[arg(long)]
+    offline: bool,
     /// Where callers connect; port 0 takes a free one [key: server.listen]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
@@ -30,9 +35,10 @@ pub(super) struct Arguments {
 
 impl Arguments {
     fn flags(&self) -> Vec<Flag> {
-        let demo = self.demo.then(|| "true".to_owned());
+        let [demo, offline] = [self.demo, self.offline].map(|is| is.then(|| "true".to_owned()));
         let given = [
             ("--demo", "demo", &demo),
+            ("--offline", "offline", &offline),
             ("--listen", "server.listen", &self.listen),
             ("--admin-listen", "admin.listen", &self.admin_listen),
         ];
@@ -55,7 +61,8 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
     } else {
         None
     };
-    let opened = app::open(&config.store).map_err(Failure::of)?;
+    let mut opened = app::open(&config.store).map_err(Failure::of)?;
+    opened.origins = app::open_origins(&config).map_err(Failure::of)?;
     let workers = std::thread::available_parallelism()?.get();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -74,16 +81,15 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
 async fn serve(config: &Config, opened: Opened) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let clock = Arc::new(SystemClock::default());
-    let store = Arc::clone(&opened.store);
-    let edge = Edge::start(config, opened, clock.clone()).await.map_err(Failure::of)?;
+    let authoring = authoring(config, Arc::clone(&opened.store), clock.clone());
+    let edge = Edge::start(config, opened, clock).await.map_err(Failure::of)?;
     let (address, admin) = (edge.address(), edge.admin_address());
     output::line(&format!("prompt-edge listening on http://{address}   admin http://{admin}"))?;
     if config.demo {
-        let plans = config.limits.plans.keys().cloned().collect();
-        let authoring = Authoring::new(store, plans, clock);
         output::line(&demo::fill(&authoring, &format!("http://{address}")).await?)?;
     }
     tracing::info!(%address, %admin, "listening");
+    warn_of_strays(&authoring).await;
 
     let signal = signals.next().await;
     tracing::info!(signal, "stopping");
@@ -96,6 +102,20 @@ async fn serve(config: &Config, opened: Opened) -> Result<(), Failure> {
         signal = signals.next() => tracing::warn!(signal, "stopping at once"),
     }
     Ok(())
+}
+
+/// Says which projects cannot be served: nobody may ask for their prompts for days.
+async fn warn_of_strays(authoring: &Authoring) {
+    match authoring.strays().await {
+        Ok(strays) => {
+            for (Project { name, .. }, origin) in strays {
+                tracing::warn!(project = name, %origin, "the project's origin is not configured");
+            }
+        }
+        Err(error) => {
+            tracing::warn!(error = %Chain(&error), "the store does not list its projects");
+        }
+    }
 }
 
 /// The signals that end a server.

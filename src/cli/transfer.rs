@@ -10,10 +10,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use crate::authoring::{Authoring, files};
+use crate::authoring::Authoring;
 use crate::cli::Failure;
 use crate::cli::output;
-use crate::formats::bundle;
+use crate::formats::{bundle, files};
 use crate::model::{Imported, Project, Slug};
 
 #[derive(Args, Debug)]
@@ -156,7 +156,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
         // A link to a folder could lead around in circles.
         if path.is_dir() && !path.is_symlink() {
             walk(&path, found)?;
-        } else if path.is_file() && files::is_prompt(&path) {
+        } else if path.is_file() && files::Kind::of(&path).is_some() {
             found.push(path);
         }
     }

@@ -11,10 +11,12 @@
 //!    counts it.
 //!
 //! Blocks join as `## {title}\n{content}\n`, one blank line between two of them, one `\n` at the
-//! end; an untitled block is its content alone. A value is looked for in the request, then in the
+//! end; an untitled block is its content alone. A verbatim text is what it is. Of messages there
+//! are both a text and the messages themselves ([`chat`]). A value is looked for in the request, then in the
 //! declared defaults (a schema's `default` counts as declared), then in the environment's.
 //! What a missing value means is the dialect's decision: [`Resolved`] only reports it.
 
+pub mod chat;
 pub mod template;
 pub mod tokens;
 
@@ -23,19 +25,25 @@ use std::borrow::Cow;
 use serde_json::Map;
 use serde_json::Value;
 
-use crate::model::{Block, Content};
+use crate::model::{Block, Content, Layout};
 
+use chat::{Chat, Filling, Insertion};
 use template::{Template, lookup, text_of};
 use tokens::Encoding;
+
+pub use chat::Message;
 
 /// A version ready to be rendered.
 #[derive(Debug)]
 pub struct Prepared {
     template: Template,
+    chat: Option<Chat>,
     required: Vec<Box<str>>,
     declared: Map<String, Value>,
     environment: Map<String, Value>,
     encoding: Encoding,
+    /// What the origin counted, where it is the one that compiles.
+    counted: Option<u64>,
 }
 
 /// The value of every variable of a [`Prepared`] version, for one request.
@@ -45,20 +53,26 @@ pub struct Resolved<'a> {
     request: &'a Map<String, Value>,
     /// One per name of the template, in its order.
     values: Vec<Option<Cow<'a, str>>>,
+    /// One per placeholder of a chat prompt.
+    insertions: Vec<Option<Insertion<'a>>>,
 }
 
 /// A compiled prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Compiled {
-    /// The text.
+pub struct Compiled<'a> {
+    /// The text; that of a chat prompt stands in sections.
     pub text: String,
+    /// The messages of a chat prompt.
+    pub messages: Option<Vec<Message<'a>>>,
     encoding: Encoding,
+    counted: Option<u64>,
 }
 
-impl Compiled {
-    /// Counts the tokens of the text, by the encoding of the prompt's model. One pass over it.
-    pub fn tokens(&self) -> usize {
-        self.encoding.count(&self.text)
+impl Compiled<'_> {
+    /// How many tokens the text has: as its origin counted them, else by the encoding of the
+    /// prompt's model, in one pass over it.
+    pub fn tokens(&self) -> u64 {
+        self.counted.unwrap_or_else(|| self.encoding.count(&self.text) as u64)
     }
 }
 
@@ -73,21 +87,48 @@ pub struct TooLong {
 impl Prepared {
     /// Prepares a version's content, with the defaults that hold in its environment.
     pub fn new(content: &Content, environment: Map<String, Value>) -> Self {
-        let mut declared = schema_defaults(content.input_schema.as_ref());
-        for variable in &content.variables {
-            if let Some(default) = &variable.default {
-                declared.insert(variable.name.clone(), default.clone());
-            }
-        }
         let required = content.variables.iter().filter(|variable| variable.required);
+        let (template, chat) = match &content.layout {
+            Layout::Chat(messages) => {
+                let (template, chat) = Chat::lay_out(messages);
+                (template, Some(chat))
+            }
+            Layout::Sections(blocks) => (Template::parse(&join(blocks)), None),
+            Layout::Verbatim(text) => (Template::parse(text), None),
+        };
 
         Self {
-            template: Template::parse(join(&content.blocks)),
+            template,
+            chat,
             required: required.map(|variable| variable.name.as_str().into()).collect(),
-            declared,
+            declared: declared(content),
             environment,
-            encoding: Encoding::of_model(content.model_config.get("model").and_then(Value::as_str)),
+            encoding: encoding(content),
+            counted: None,
         }
+    }
+
+    /// A text that the prompt's origin compiled: it is what it is, whatever a request gives.
+    pub fn literal(
+        content: &Content,
+        text: String,
+        tokens: Option<u64>,
+        used: Vec<String>,
+    ) -> Self {
+        Self {
+            template: Template::literal(text, used),
+            chat: None,
+            required: Vec::new(),
+            declared: declared(content),
+            environment: Map::new(),
+            encoding: encoding(content),
+            counted: tokens,
+        }
+    }
+
+    /// How many tokens the origin counted, where it is the one that compiles.
+    pub fn counted(&self) -> Option<u64> {
+        self.counted
     }
 
     /// The joined text with its placeholders untouched.
@@ -108,37 +149,56 @@ impl Prepared {
     /// Finds the value of every variable. `request` may hold names that do not occur.
     pub fn resolve<'a>(&'a self, request: &'a Map<String, Value>) -> Resolved<'a> {
         let values = self.names().map(|name| self.value_of(request, name).map(text_of)).collect();
-        Resolved { prepared: self, request, values }
+        let insertions = self
+            .chat
+            .as_ref()
+            .map_or_else(Vec::new, |chat| chat.insertions(|name| self.value_of(request, name)));
+        Resolved { prepared: self, request, values, insertions }
     }
 
     /// Writes the text.
     ///
     /// # Errors
     ///
-    /// If the text would have more than `max_bytes`; nothing is written then.
+    /// If the text, with any messages beside it, would have more than `max_bytes`; nothing is
+    /// written then.
     ///
     /// # Cost
     ///
     /// One allocation, one pass (`benches/compile.rs`). Where [`Resolved::is_costly`] says so, this
     /// and the count belong on a blocking thread.
-    pub fn render(&self, resolved: &Resolved<'_>, max_bytes: usize) -> Result<Compiled, TooLong> {
-        let len_bytes = self.template.rendered_len(&resolved.values);
-        if len_bytes > max_bytes {
-            return Err(TooLong { len_bytes });
-        }
-        Ok(Compiled { text: self.template.render(&resolved.values), encoding: self.encoding })
+    pub fn render<'a>(
+        &self,
+        resolved: &Resolved<'a>,
+        max_bytes: usize,
+    ) -> Result<Compiled<'a>, TooLong> {
+        let Some(chat) = &self.chat else {
+            within(max_bytes, self.template.rendered_len(&resolved.values))?;
+            return Ok(self.compiled(self.template.render(&resolved.values), None));
+        };
+        let filling = Filling { values: &resolved.values, insertions: &resolved.insertions };
+        within(max_bytes, chat.len_bytes(&self.template, filling))?;
+        let messages = chat.messages(&self.template, filling);
+        Ok(self.compiled(chat.text(&self.template, filling), Some(messages)))
     }
 
     /// The joined text itself as the result: placeholders, escapes and all.
-    pub fn render_unresolved(&self) -> Compiled {
-        Compiled { text: self.source().to_owned(), encoding: self.encoding }
+    pub fn render_unresolved(&self) -> Compiled<'static> {
+        let messages = self.chat.as_ref().map(|chat| chat.unresolved(&self.template));
+        self.compiled(self.source().to_owned(), messages)
     }
 
     /// About how many bytes of memory it takes.
     pub fn weight_bytes(&self) -> usize {
         let maps = weight_of(&self.declared) + weight_of(&self.environment);
         // A piece or a name is at most 40 bytes, and at least two bytes of source stand for one.
-        self.source().len() * 2 + self.names().map(|name| name.len() + 80).sum::<usize>() + maps
+        let template = self.source().len() * 2;
+        let names: usize = self.names().map(|name| name.len() + 80).sum();
+        template + names + maps + self.chat.as_ref().map_or(0, Chat::weight_bytes)
+    }
+
+    fn compiled<'a>(&self, text: String, messages: Option<Vec<Message<'a>>>) -> Compiled<'a> {
+        Compiled { text, messages, encoding: self.encoding, counted: self.counted }
     }
 
     fn value_of<'a>(&'a self, request: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
@@ -172,8 +232,9 @@ impl Resolved<'_> {
     /// What decides the text: every variable that has a value, sorted by name, as it is inserted.
     ///
     /// Two requests that differ in the order of their names, in blanks, in names that do not occur,
-    /// or in stating a default, have one canonical form. Lengths stand before names and values, so
-    /// no two different sets of values share one.
+    /// or in stating a default, have one canonical form. Lengths stand before names and values, and
+    /// a version has as many placeholders at the end of each, so no two different sets of values
+    /// share one.
     pub fn canonical(&self) -> Box<[u8]> {
         let mut named: Vec<_> = self.prepared.names().zip(&self.values).collect();
         named.sort_unstable_by_key(|(name, _)| *name);
@@ -185,6 +246,8 @@ impl Resolved<'_> {
                 form.extend_from_slice(part.as_bytes());
             }
         }
+        // A text that spells out a list of messages is no list of messages.
+        form.extend(self.insertions.iter().map(|insertion| u8::from(insertion.is_some())));
         form.into()
     }
 
@@ -195,6 +258,25 @@ impl Resolved<'_> {
         !self.prepared.encoding.is_warm()
             || self.prepared.template.rendered_len(&self.values) > CHEAP_BYTES
     }
+}
+
+/// The defaults that a version declares: a variable's own before its schema's.
+fn declared(content: &Content) -> Map<String, Value> {
+    let mut declared = schema_defaults(content.input_schema.as_ref());
+    for variable in &content.variables {
+        if let Some(default) = &variable.default {
+            declared.insert(variable.name.clone(), default.clone());
+        }
+    }
+    declared
+}
+
+fn encoding(content: &Content) -> Encoding {
+    Encoding::of_model(content.model_config.get("model").and_then(Value::as_str))
+}
+
+fn within(max_bytes: usize, len_bytes: usize) -> Result<(), TooLong> {
+    if len_bytes > max_bytes { Err(TooLong { len_bytes }) } else { Ok(()) }
 }
 
 /// About how many bytes of memory a map takes.
@@ -242,115 +324,4 @@ fn schema_defaults(schema: Option<&Value>) -> Map<String, Value> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use crate::model::{BlockKind, Variable};
-
-    use super::*;
-
-    fn block(title: &str, content: &str) -> Block {
-        let (title, content) = (title.to_owned(), content.to_owned());
-        Block { kind: BlockKind::Custom, title, content, enabled: true }
-    }
-
-    fn variable(name: &str, required: bool, default: Option<Value>) -> Variable {
-        Variable { name: name.into(), description: String::new(), required, default }
-    }
-
-    fn object(value: Value) -> Map<String, Value> {
-        let Value::Object(object) = value else { panic!("an object") };
-        object
-    }
-
-    fn prepared(text: &str, variables: Vec<Variable>) -> Prepared {
-        let content = Content { blocks: vec![block("", text)], variables, ..Content::default() };
-        Prepared::new(&content, Map::new())
-    }
-
-    fn text(prepared: &Prepared, values: Value) -> String {
-        let values = object(values);
-        prepared.render(&prepared.resolve(&values), usize::MAX).unwrap().text
-    }
-
-    #[test]
-    fn blocks_join_with_one_blank_line_and_end_with_one_line_break() {
-        let off = Block { enabled: false, ..block("Off", "never") };
-        for (blocks, expected) in [
-            (vec![block("Role", "You help.\n")], "## Role\nYou help.\n"),
-            (vec![block("A", "1\n\n"), block("B", "2")], "## A\n1\n\n## B\n2\n"),
-            (vec![block("", "intro"), off.clone(), block("B", "\n2\n")], "intro\n\n## B\n\n2\n"),
-            (vec![block("Empty", ""), block("", "")], "## Empty\n"),
-            (vec![off], ""),
-        ] {
-            let content = Content { blocks, ..Content::default() };
-            assert_eq!(Prepared::new(&content, Map::new()).source(), expected);
-        }
-    }
-
-    #[test]
-    fn a_value_comes_from_the_request_then_the_default_then_the_environment() {
-        let content = Content {
-            blocks: vec![block("", "{{a}} {{b}} {{c}} {{d}}")],
-            variables: vec![variable("b", false, Some(json!("declared")))],
-            input_schema: Some(json!({"properties": {
-                "b": {"default": "schema"}, "c": {"default": "schema"}, "d": {"type": "string"},
-            }})),
-            ..Content::default()
-        };
-        let environment = object(json!({"a": "env", "b": "env", "c": "env", "d": "env"}));
-        let prepared = Prepared::new(&content, environment);
-
-        assert_eq!(text(&prepared, json!({})), "env declared schema env\n");
-        assert_eq!(text(&prepared, json!({"a": 1, "b": null, "d": "x"})), "1  schema x\n");
-    }
-
-    #[test]
-    fn every_missing_required_variable_is_named() {
-        let variables = vec![
-            variable("a", true, None),
-            variable("b", true, Some(json!(""))),
-            variable("c", true, None),
-            variable("d", false, None),
-        ];
-        let prepared = prepared("{{a}}{{b}}{{d}}", variables);
-
-        let (none, null) = (Map::new(), object(json!({"a": null, "c": 0})));
-
-        assert_eq!(prepared.resolve(&none).missing_required(), ["a", "c"]);
-        assert!(prepared.resolve(&null).missing_required().is_empty(), "null counts as supplied");
-        assert_eq!(prepared.resolve(&none).missing().collect::<Vec<_>>(), ["a", "d"]);
-    }
-
-    #[test]
-    fn names_that_no_variable_draws_on_are_unused() {
-        let prepared = prepared("{{a.b}}{{c}}", Vec::new());
-        let request = object(json!({"a": {"b": 1}, "a.b": 2, "ab": 3, "c": 4, "c.d": 5}));
-
-        assert_eq!(prepared.resolve(&request).unused().collect::<Vec<_>>(), ["ab", "c.d"]);
-    }
-
-    #[test]
-    fn the_canonical_form_ignores_order_blanks_unused_names_and_stated_defaults() {
-        let prepared = prepared("{{a}}{{b}}", vec![variable("b", false, Some(json!(2)))]);
-        let of = |json: &str| {
-            let request = serde_json::from_str(json).unwrap();
-            prepared.resolve(&request).canonical()
-        };
-
-        assert_eq!(of(r#"{"a":"1","b":2}"#), of(r#"{ "b" : 2.0, "x": 9, "a": "1" }"#));
-        assert_eq!(of(r#"{"a":"1"}"#), of(r#"{"a":1,"b":"2"}"#));
-        assert_ne!(of(r#"{"a":""}"#), of("{}"), "empty and missing differ");
-        assert_ne!(of(r#"{"a":"1","b":"23"}"#), of(r#"{"a":"12","b":"3"}"#));
-    }
-
-    #[test]
-    fn a_text_over_the_limit_is_refused_before_it_is_written() {
-        let prepared = prepared("{{a}}{{a}}", Vec::new());
-        let request = object(json!({"a": "12345"}));
-        let resolved = prepared.resolve(&request);
-
-        assert_eq!(prepared.render(&resolved, 11).unwrap().text, "1234512345\n");
-        assert_eq!(prepared.render(&resolved, 10), Err(TooLong { len_bytes: 11 }));
-    }
-}
+mod tests;

@@ -26,6 +26,32 @@ pub struct Template {
     names: Vec<Box<str>>,
 }
 
+/// A part of a template that can be rendered on its own.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pieces: Range<usize>,
+    source: Range<usize>,
+}
+
+impl Part {
+    /// From where this part begins to where `last` ends.
+    pub fn through(&self, last: &Self) -> Self {
+        Self {
+            pieces: self.pieces.start..last.pieces.end,
+            source: self.source.start..last.source.end,
+        }
+    }
+}
+
+/// Puts a template together of texts that hold variables and texts that do not.
+#[derive(Debug, Default)]
+pub struct Builder<'a> {
+    source: String,
+    pieces: Vec<Piece>,
+    names: Vec<&'a str>,
+    index: foldhash::HashMap<&'a str, usize>,
+}
+
 /// A stretch of the source. Ranges are in bytes and lie on character boundaries.
 #[derive(Debug)]
 enum Piece {
@@ -35,35 +61,18 @@ enum Piece {
 
 impl Template {
     /// Parses a text. Every text is a template.
-    pub fn parse(source: String) -> Self {
-        let mut pieces = Vec::new();
-        let mut names: Vec<Box<str>> = Vec::new();
-        let mut index = foldhash::HashMap::<&str, usize>::default();
-        let mut text_from = 0;
-        let mut at = 0;
+    pub fn parse(source: &str) -> Self {
+        let mut builder = Builder::default();
+        builder.template(source);
+        builder.finish()
+    }
 
-        while let Some(found) = next_token(&source, at) {
-            at = found.range.end;
-            let text_to = if found.is_escaped { found.range.start - 1 } else { found.range.start };
-            if text_from < text_to {
-                pieces.push(Piece::Text(text_from..text_to));
-            }
-            text_from = found.range.start;
-            if found.is_escaped {
-                continue;
-            }
-            let name = *index.entry(found.name).or_insert_with(|| {
-                names.push(found.name.into());
-                names.len() - 1
-            });
-            pieces.push(Piece::Token { placeholder: found.range, name });
-            text_from = at;
-        }
-        if text_from < source.len() {
-            pieces.push(Piece::Text(text_from..source.len()));
-        }
-
-        Self { source: source.into(), pieces, names }
+    /// A text that somebody else has rendered, of which these names occurred. Nothing in it is a
+    /// token.
+    pub fn literal(text: String, names: Vec<String>) -> Self {
+        let pieces = Vec::from([Piece::Text(0..text.len())]);
+        let names = names.into_iter().map(String::into_boxed_str).collect();
+        Self { source: text.into(), pieces, names }
     }
 
     /// The text as it was parsed, placeholders and escapes untouched.
@@ -89,8 +98,35 @@ impl Template {
         text
     }
 
+    /// A part as it was given, placeholders and escapes untouched.
+    pub fn source_of(&self, part: &Part) -> &str {
+        self.source.get(part.source.clone()).unwrap_or_default()
+    }
+
+    /// The stretches of a part, rendered as [`Template::render`] renders the whole.
+    pub fn part<'a>(
+        &'a self,
+        part: &Part,
+        values: &'a [Option<Cow<'_, str>>],
+    ) -> impl Iterator<Item = &'a str> {
+        self.rendered(self.pieces.get(part.pieces.clone()).unwrap_or_default(), values)
+    }
+
+    /// The length in bytes of a rendered part.
+    pub fn part_len(&self, part: &Part, values: &[Option<Cow<'_, str>>]) -> usize {
+        self.part(part, values).map(str::len).sum()
+    }
+
     fn spans<'a>(&'a self, values: &'a [Option<Cow<'_, str>>]) -> impl Iterator<Item = &'a str> {
-        self.pieces.iter().map(move |piece| {
+        self.rendered(&self.pieces, values)
+    }
+
+    fn rendered<'a>(
+        &'a self,
+        pieces: &'a [Piece],
+        values: &'a [Option<Cow<'_, str>>],
+    ) -> impl Iterator<Item = &'a str> {
+        pieces.iter().map(move |piece| {
             let (range, value) = match piece {
                 Piece::Text(range) => (range, None),
                 Piece::Token { placeholder, name } => (placeholder, values.get(*name)),
@@ -99,6 +135,81 @@ impl Template {
                 Some(Some(value)) => value.as_ref(),
                 Some(None) | None => self.source.get(range.clone()).unwrap_or_default(),
             }
+        })
+    }
+}
+
+impl<'a> Builder<'a> {
+    /// Adds a text in which nothing is a token.
+    pub fn text(&mut self, text: &str) -> Part {
+        self.add(|builder| {
+            builder.source.push_str(text);
+            let end = builder.source.len();
+            builder.pieces.push(Piece::Text(end - text.len()..end));
+        })
+    }
+
+    /// Adds a text and parses it.
+    pub fn template(&mut self, text: &'a str) -> Part {
+        self.add(|builder| builder.parse(text))
+    }
+
+    /// Adds a token, whatever its name.
+    pub fn token(&mut self, name: &'a str) -> Part {
+        self.add(|builder| {
+            let start = builder.source.len();
+            builder.source.extend(["{{", name, "}}"]);
+            let placeholder = start..builder.source.len();
+            let name = builder.intern(name);
+            builder.pieces.push(Piece::Token { placeholder, name });
+        })
+    }
+
+    /// The template.
+    pub fn finish(self) -> Template {
+        Template {
+            source: self.source.into(),
+            pieces: self.pieces,
+            names: self.names.into_iter().map(Into::into).collect(),
+        }
+    }
+
+    fn add(&mut self, write: impl FnOnce(&mut Self)) -> Part {
+        let (pieces, source) = (self.pieces.len(), self.source.len());
+        write(self);
+        Part { pieces: pieces..self.pieces.len(), source: source..self.source.len() }
+    }
+
+    fn parse(&mut self, text: &'a str) {
+        let base = self.source.len();
+        self.source.push_str(text);
+        let mut text_from = 0;
+        let mut at = 0;
+
+        while let Some(found) = next_token(text, at) {
+            at = found.range.end;
+            let text_to = if found.is_escaped { found.range.start - 1 } else { found.range.start };
+            if text_from < text_to {
+                self.pieces.push(Piece::Text(base + text_from..base + text_to));
+            }
+            text_from = found.range.start;
+            if found.is_escaped {
+                continue;
+            }
+            let placeholder = base + found.range.start..base + found.range.end;
+            let name = self.intern(found.name);
+            self.pieces.push(Piece::Token { placeholder, name });
+            text_from = at;
+        }
+        if text_from < text.len() {
+            self.pieces.push(Piece::Text(base + text_from..base + text.len()));
+        }
+    }
+
+    fn intern(&mut self, name: &'a str) -> usize {
+        *self.index.entry(name).or_insert_with(|| {
+            self.names.push(name);
+            self.names.len() - 1
         })
     }
 }
@@ -218,7 +329,7 @@ mod tests {
 
     fn render(source: &str, values: Value) -> String {
         let Value::Object(values) = values else { panic!("variables are an object") };
-        let template = Template::parse(source.to_owned());
+        let template = Template::parse(source);
         let found: Vec<_> =
             template.names().map(|name| lookup(&values, name).map(text_of)).collect();
         template.render(&found)
@@ -337,7 +448,7 @@ mod tests {
 
     #[test]
     fn names_are_listed_once_in_order_of_appearance() {
-        let template = Template::parse("{{b}}{{a}}{{ b }}\\{{c}}{{a.b}}".into());
+        let template = Template::parse("{{b}}{{a}}{{ b }}\\{{c}}{{a.b}}");
 
         assert_eq!(template.names().collect::<Vec<_>>(), ["b", "a", "a.b"]);
     }
@@ -353,7 +464,7 @@ mod tests {
             let rendered = render(&text, json!({}));
 
             prop_assert_eq!(rendered.replace('\\', ""), text.replace('\\', ""));
-            let template = Template::parse(text.clone());
+            let template = Template::parse(&text);
             prop_assert_eq!(template.source(), text);
         }
 

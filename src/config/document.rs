@@ -1,12 +1,13 @@
 //! The configuration file, parsed: its values by key path, each with its line.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use toml::Spanned;
-use toml::de::{DeString, DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
-use crate::config::names::Names;
+use crate::config::names::{Names, is_bare, quoted};
 use crate::config::problem::{Place, Problem};
 
 /// A configuration file as it was loaded.
@@ -52,58 +53,62 @@ impl<'f> Document<'f> {
 
     /// The value at a key path, if the file has one.
     pub(crate) fn value(&self, path: &str) -> Option<Written<'_>> {
-        let (tables, key) = path.rsplit_once('.').unwrap_or(("", path));
-        let mut tables = tables.split('.').filter(|name| !name.is_empty());
-        let table =
-            tables.try_fold(&self.root, |table, name| table.get(name)?.get_ref().as_table());
-        let (key, value) = table?.get_key_value(key)?;
-        Some(self.written(key, value))
+        let mut level = below_table(&self.root, "");
+        loop {
+            let is_on_the_way = |below: &Below<'_, '_>| {
+                path.strip_prefix(&*below.path).is_some_and(|rest| rest.starts_with(['.', '[']))
+            };
+            if let Some(found) = level.iter().find(|below| below.path == path) {
+                return Some(self.written(found));
+            }
+            level = level.iter().find(|below| is_on_the_way(below))?.below();
+        }
     }
 
-    /// The names of the tables in a table, in order of name.
-    pub(crate) fn tables_in(&self, table: &str) -> Vec<String> {
-        let tables = self.root.get(table).and_then(|table| table.get_ref().as_table());
-        let tables = tables.into_iter().flatten().filter(|(_, below)| below.get_ref().is_table());
-        let mut names: Vec<_> = tables.map(|(name, _)| name.get_ref().to_string()).collect();
-        names.sort();
-        names
+    /// What stands in a table or an array of tables, each with its name and its path.
+    pub(crate) fn below(&self, path: &str) -> Vec<(String, String)> {
+        let value = self.value(path).map(|written| written.value);
+        let below = value.map_or_else(Vec::new, |value| below(value, path));
+        below.into_iter().map(|below| (below.name, below.path)).collect()
     }
 
     /// A problem for everything in the file that no key reads.
     pub(crate) fn strangers(&self, names: &Names<'_>) -> Vec<Problem> {
         let mut problems = Vec::new();
-        self.strangers_in(&self.root, "", names, &mut problems);
+        self.strangers_in(below_table(&self.root, ""), names, &mut problems);
         problems
     }
 
     /// Only known tables are entered: an unknown one is a single problem, whatever it holds.
     fn strangers_in(
         &self,
-        table: &DeTable<'f>,
-        above: &str,
+        level: Vec<Below<'_, 'f>>,
         names: &Names<'_>,
         problems: &mut Vec<Problem>,
     ) {
-        for (key, value) in table {
-            let path = format!("{above}{}", quoted(key.get_ref()));
-            let written = self.written(key, value);
-            if names.is_key(&path) {
-                continue;
-            }
-            let problem = match written.value.as_table() {
-                Some(below) if names.is_table(&path) => {
-                    self.strangers_in(below, &format!("{path}."), names, problems);
+        for stranger in level.into_iter().filter(|below| !names.is_key(&below.path)) {
+            let written = self.written(&stranger);
+            let below = stranger.below();
+            let path = stranger.path;
+            let is_array_of_known = || below.iter().any(|entry| names.is_table(&entry.path));
+            let problem = match written.value.is_table() {
+                true if names.is_table(&path) => {
+                    self.strangers_in(below, names, problems);
                     continue;
                 }
-                Some(_) => {
+                true => {
                     let remedy = names.instead_of_table(&path);
                     Problem::unknown(written.place, path, remedy)
                 }
-                None if names.is_table(&path) => {
+                false if is_array_of_known() => {
+                    self.strangers_in(below, names, problems);
+                    continue;
+                }
+                false if names.is_table(&path) => {
                     let expected = format!("a table: [{path}] and its keys below");
                     Problem::value(written.place, &path, written.text, &expected)
                 }
-                None => {
+                false => {
                     let remedy = names.instead_of_key(&path);
                     Problem::unknown(written.place, path, remedy)
                 }
@@ -112,15 +117,12 @@ impl<'f> Document<'f> {
         }
     }
 
-    fn written<'d>(
-        &'d self,
-        key: &Spanned<DeString<'_>>,
-        value: &'d Spanned<DeValue<'f>>,
-    ) -> Written<'d> {
+    fn written<'d>(&'d self, at: &Below<'d, '_>) -> Written<'d> {
         // A table's own text would be its header, or all its keys.
-        let source = || self.file.text.get(value.span()).unwrap_or_default();
-        let text = if value.get_ref().is_table() { "a table" } else { source() };
-        Written { place: self.line(key.span()), text, value: value.get_ref() }
+        let source = || self.file.text.get(at.value.span()).unwrap_or_default();
+        let value = at.value.get_ref();
+        let text = if value.is_table() { "a table" } else { source() };
+        Written { place: self.line(at.span.clone()), text, value }
     }
 
     fn line(&self, span: Range<usize>) -> Place {
@@ -156,10 +158,54 @@ pub(crate) struct Written<'d> {
     pub(crate) value: &'d DeValue<'d>,
 }
 
-/// A key as a path shows it: in quotes if it would not read back without.
-fn quoted(key: &str) -> String {
-    let is_bare = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
-    if !key.is_empty() && key.bytes().all(is_bare) { key.to_owned() } else { format!("{key:?}") }
+/// Something in a table, or an entry of an array of tables.
+struct Below<'d, 'f> {
+    /// Empty for an entry.
+    name: String,
+    path: String,
+    /// Of its name; an entry has none, and begins where its table does.
+    span: Range<usize>,
+    value: &'d Spanned<DeValue<'f>>,
+}
+
+impl<'d, 'f> Below<'d, 'f> {
+    fn below(&self) -> Vec<Self> {
+        below(self.value.get_ref(), &self.path)
+    }
+}
+
+fn below<'d, 'f>(value: &'d DeValue<'f>, path: &str) -> Vec<Below<'d, 'f>> {
+    match (value.as_table(), value.as_array()) {
+        (Some(table), _) => below_table(table, &format!("{path}.")),
+        (None, Some(array)) => entries(array, path),
+        (None, None) => Vec::new(),
+    }
+}
+
+fn below_table<'d, 'f>(table: &'d DeTable<'f>, above: &str) -> Vec<Below<'d, 'f>> {
+    let below = table.iter().map(|(key, value)| Below {
+        name: key.get_ref().to_string(),
+        path: format!("{above}{}", quoted(key.get_ref())),
+        span: key.span(),
+        value,
+    });
+    below.collect()
+}
+
+/// The tables of an array: by the name that an entry has and none before it, else by number.
+fn entries<'d, 'f>(array: &'d DeArray<'f>, path: &str) -> Vec<Below<'d, 'f>> {
+    let mut seen = HashSet::new();
+    let tables = array.iter().enumerate().filter(|(_, entry)| entry.get_ref().is_table());
+    let below = tables.map(|(at, value)| {
+        let table = value.get_ref().as_table();
+        let name = table.and_then(|table| table.get("name")?.get_ref().as_str());
+        let path = match name.filter(|name| is_bare(name) && seen.insert(*name)) {
+            Some(name) => format!("{path}.{name}"),
+            None => format!("{path}[{at}]"),
+        };
+        Below { name: String::new(), path, span: value.span(), value }
+    });
+    below.collect()
 }
 
 fn line(place: &Place) -> Option<usize> {
@@ -202,6 +248,24 @@ mod tests {
             assert!(document.value("cache.templates").is_none());
             assert!(document.value("demo").is_none());
         }
+    }
+
+    #[test]
+    fn an_entry_of_an_array_goes_by_its_name_and_else_by_its_number() {
+        let file = file(
+            "[[a]]\nname = \"x\"\n[a.\"b c\".d]\ne = 1\n\
+             [[a]]\nname = \"x\"\n[[a]]\nname = \"y.z\"\n",
+        );
+        let document = Document::parse(&file).unwrap();
+
+        let entries: Vec<_> = document.below("a").into_iter().map(|(_, path)| path).collect();
+
+        assert_eq!(entries, ["a.x", "a[1]", "a[2]"]);
+        let place = |path: &str| document.value(path).unwrap().place.to_string();
+        assert_eq!(place("a[1]"), "config.toml:5");
+        assert_eq!(place("a[2].name"), "config.toml:8");
+        assert_eq!(place("a.x.\"b c\".d.e"), "config.toml:4");
+        assert!(document.value("a.x.b c.d.e").is_none());
     }
 
     #[test]

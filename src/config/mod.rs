@@ -13,10 +13,12 @@
 //! default     Server::default().listen
 //! ```
 //!
-//! Whole and parts: `resolve` lists every key with its range; `reader` reads one key from all
-//! sources; `document` is the parsed file; `names` turns key paths into variables and typos into
-//! suggestions; [`units`] reads `30s` and `64 MiB`; `sections` holds the two tables that
-//! belong to no module of their own; `problem` is what the operator sees.
+//! Whole and parts: `resolve` lists every key with its range, `origins` every key of an origin;
+//! `reader` reads one key from all sources, as one of the types in `values`; `document` is the
+//! parsed file and `given` one source's word; `secrets` reads what the file only points to; `names`
+//! turns key paths into variables and typos into suggestions; [`units`] reads `30s` and `64 MiB`,
+//! `places` URLs and paths; `sections` holds the tables that belong to no module of their own;
+//! `problem` is what the operator sees.
 //!
 //! # Invariants
 //!
@@ -27,25 +29,38 @@
 //! 3. `config.toml` holds every key at its default and says what it takes
 //!    (`the_shipped_file_is_exactly_the_defaults`, `the_shipped_file_has_every_key_and_no_other`,
 //!    `the_shipped_file_tells_every_range`).
+//!    The same goes for its examples of origins, once they are made real
+//!    (`the_examples_of_the_shipped_file_are_origins_of_every_kind`,
+//!    `the_examples_of_the_shipped_file_have_every_key_of_an_origin`,
+//!    `the_examples_of_the_shipped_file_tell_every_range`).
 //! 4. Of a URL that may hold a password only the scheme is printed (`a_password_is_never_printed`).
+//! 5. No secret stands in the file, and none is printed
+//!    (`a_secret_that_stands_in_the_configuration_is_refused_and_never_printed`,
+//!    `a_secret_of_the_environment_is_never_printed`).
 
 mod document;
+mod given;
 mod names;
+mod origins;
+mod places;
 mod problem;
 mod reader;
 mod resolve;
+mod secrets;
 mod sections;
 pub mod units;
+mod values;
 
 use std::env;
 use std::ffi::OsString;
 
 pub use document::File;
 pub use names::variable;
+pub use origins::{Keys, Kind, Labels, Origin, Remote};
 pub use problem::{Found, Place, Problem, Problems};
 use reader::Reader;
 pub use reader::{Flag, Key, Sources};
-pub use sections::{Admin, InvalidStoreUrl, Store, StoreUrl};
+pub use sections::{Admin, InvalidStoreUrl, Snapshot, SnapshotKey, Store, StoreUrl};
 
 use crate::access;
 use crate::cache;
@@ -58,6 +73,8 @@ use crate::telemetry::trace;
 pub struct Config {
     /// Serve a temporary store with example prompts instead of `store.url`.
     pub demo: bool,
+    /// Never call an origin over HTTP: serve what there is.
+    pub offline: bool,
     /// `[server]`.
     pub server: server::Config,
     /// `[admin]`.
@@ -66,6 +83,8 @@ pub struct Config {
     pub store: Store,
     /// `[cache]`.
     pub cache: cache::Config,
+    /// `[snapshot]`.
+    pub snapshot: Snapshot,
     /// `[delivery]`.
     pub delivery: delivery::Config,
     /// `[limits]` and `[plans]`.
@@ -76,6 +95,8 @@ pub struct Config {
     pub keys: access::Config,
     /// `[log]`.
     pub log: trace::Config,
+    /// `[[origins]]`, in the order of the file.
+    pub origins: Vec<Origin>,
 }
 
 impl Config {
@@ -95,17 +116,21 @@ impl Config {
     fn read(reader: &mut Reader<'_>) -> Self {
         let mut config = Self {
             demo: reader.switch("demo", Self::default().demo),
+            offline: reader.switch("offline", Self::default().offline),
             server: resolve::server(reader),
             admin: resolve::admin(reader),
             store: resolve::store(reader),
             cache: resolve::cache(reader),
+            snapshot: resolve::snapshot(reader),
             delivery: resolve::delivery(reader),
             limits: resolve::limits(reader),
             guesses: resolve::guesses(reader),
             keys: resolve::keys(reader),
             log: resolve::log(reader),
+            origins: Vec::new(),
         };
         resolve::plans(reader, &mut config.limits);
+        config.origins = origins::entry::all(reader, config.delivery.deadline, config.offline);
         resolve::refuse_a_shared_address(&config.server, &config.admin, reader);
         config
     }

@@ -18,6 +18,23 @@ pub(crate) fn path(variable: &str) -> String {
     variable.strip_prefix(PREFIX).unwrap_or(variable).to_lowercase().replace("__", ".")
 }
 
+/// A key as a path shows it: in quotes if it would not read back without.
+pub(crate) fn quoted(key: &str) -> String {
+    if is_bare(key) { key.to_owned() } else { format!("{key:?}") }
+}
+
+/// Whether a key stands in a path as it is.
+pub(crate) fn is_bare(key: &str) -> bool {
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    !key.is_empty() && key.bytes().all(is_allowed)
+}
+
+/// Whether a key can be set in the file only: which entry of an array a variable would be about is
+/// said by nothing but the array.
+pub(crate) fn is_of_the_file(path: &str) -> bool {
+    path.strip_prefix("origins").is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
 /// The keys that exist.
 #[derive(Debug)]
 pub(crate) struct Names<'k>(pub(crate) Vec<&'k str>);
@@ -51,15 +68,20 @@ impl<'k> Names<'k> {
 
     /// What to write instead of an unknown environment variable.
     pub(crate) fn instead_of_variable(&self, name: &str) -> String {
-        match nearest(&path(name), self.0.iter().copied()) {
+        let path = path(name);
+        if is_of_the_file(&path) {
+            return "expected in the configuration file: [[origins]] and its keys below".to_owned();
+        }
+        let keys = self.0.iter().copied().filter(|key| !is_of_the_file(key));
+        match nearest(&path, keys) {
             Some(key) => format!("did you mean {}?", variable(key)),
             None => format!("expected a key of config.toml, such as {}", variable("server.listen")),
         }
     }
 
     fn tables(&self) -> impl Iterator<Item = &'k str> {
-        let dots = |key: &'k str| key.match_indices('.').map(move |(at, _)| (key, at));
-        self.0.iter().flat_map(move |key| dots(key)).filter_map(|(key, at)| key.get(..at))
+        let ends = |key: &'k str| key.match_indices(['.', '[']).map(move |(at, _)| (key, at));
+        self.0.iter().flat_map(move |key| ends(key)).filter_map(|(key, at)| key.get(..at))
     }
 
     /// The names that would be right where an unknown one stands.

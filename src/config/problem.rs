@@ -44,6 +44,26 @@ impl Problem {
         Self { place, path, found: Found::Unknown, remedy }
     }
 
+    /// A key that would be of no use where it stands. Its value stays unsaid.
+    pub(crate) fn misplaced(place: Place, path: &str, expected: &str) -> Self {
+        Self {
+            place,
+            path: path.to_owned(),
+            found: Found::Misplaced,
+            remedy: format!("expected {expected}"),
+        }
+    }
+
+    /// A key that has to be there and is not. `place` is its table's.
+    pub(crate) fn missing(place: Place, path: &str, expected: &str) -> Self {
+        Self {
+            place,
+            path: path.to_owned(),
+            found: Found::Missing,
+            remedy: format!("expected {expected}"),
+        }
+    }
+
     /// Text that is no TOML. `message` is the parser's, its expectation after a comma.
     pub(crate) fn syntax(place: Place, message: &str) -> Self {
         let (found, expected) = match message.split_once(", expected ") {
@@ -62,6 +82,8 @@ impl Problem {
     fn subject(&self) -> String {
         match &self.found {
             Found::Broken(message) => message.clone(),
+            Found::Misplaced => format!("{} is out of place", self.path),
+            Found::Missing => format!("{} is missing", self.path),
             Found::Unknown => format!("{} is unknown", self.path),
             Found::Value(value) => format!("{} = {value}", self.path),
         }
@@ -135,6 +157,10 @@ impl fmt::Display for Place {
 pub enum Found {
     /// Something that cannot be read at all: why not.
     Broken(String),
+    /// A key of other tables than this.
+    Misplaced,
+    /// Nothing, where something has to be.
+    Missing,
     /// A name nobody reads.
     Unknown,
     /// A value that does not fit, as it was written.
@@ -185,14 +211,18 @@ fn width(text: &str) -> usize {
 /// A value fit to be printed: visible, on one line, cut where it is long, without credentials.
 ///
 /// Of a URL other than `sqlite:` only the scheme remains, because the rest may hold a password,
-/// and what `check` prints ends up in build logs.
+/// and what `check` prints ends up in build logs. Likewise nothing remains of what stands before
+/// an `@`.
 fn shown(value: &str) -> String {
     if value.is_empty() {
         return "\"\"".to_owned();
     }
     let value = match value.split_once("://") {
         Some((scheme, _)) if !scheme.ends_with("sqlite") => Cow::Owned(format!("{scheme}://…")),
-        _ => Cow::Borrowed(value),
+        _ => match value.rsplit_once('@') {
+            Some((_, host)) => Cow::Owned(format!("…@{host}")),
+            None => Cow::Borrowed(value),
+        },
     };
     let mut text = String::new();
     for (at, character) in value.chars().enumerate() {
@@ -261,6 +291,7 @@ mod tests {
     #[test]
     fn a_url_is_shown_without_what_may_be_a_password() {
         assert_eq!(shown("\"postgres://me:secret@host/db\""), "\"postgres://…");
+        assert_eq!(shown("me:secret@host/db"), "…@host/db");
         assert_eq!(shown("sqlite:///var/prompts.db"), "sqlite:///var/prompts.db");
     }
 

@@ -7,19 +7,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt::Display;
-use std::ops::RangeInclusive;
-use std::str::FromStr;
-use std::time::Duration;
-
-use toml::de::DeValue;
 
 use crate::config::document::{Document, File};
+use crate::config::given::{Given, Source};
 use crate::config::names::{self, Names, PREFIX};
 use crate::config::problem::{Place, Problem};
-use crate::config::units::{
-    DURATION_FORM, SIZE_FORM, parse_duration, parse_size, print_duration, print_size,
-};
 
 /// Where values come from. Flags win over the environment, the environment over the file, and
 /// the file over the defaults.
@@ -58,11 +50,14 @@ pub struct Key {
 }
 
 /// Reads keys one by one; [`Reader::finish`] then knows which names nobody asked for.
-#[derive(Debug)]
+///
+/// Has no `Debug`, as [`Sources`] has none.
 pub(crate) struct Reader<'s> {
     document: Option<Document<'s>>,
-    /// By variable name.
+    /// Ours, by variable name.
     environment: BTreeMap<String, String>,
+    /// The whole process's: where secrets may be.
+    everything: &'s [(OsString, OsString)],
     flags: &'s [Flag],
     keys: Vec<Key>,
     /// Keys that have no default: they may be set, and are nowhere listed.
@@ -104,6 +99,7 @@ impl<'s> Reader<'s> {
         Self {
             document,
             environment,
+            everything: &sources.environment,
             flags: &sources.flags,
             keys: Vec::new(),
             optional: Vec::new(),
@@ -113,14 +109,15 @@ impl<'s> Reader<'s> {
 
     /// Ends the reading: the keys that were read, and everything that is wrong, in order of place.
     pub(crate) fn finish(mut self) -> (Vec<Key>, Vec<Problem>) {
-        let keys = self.keys.iter().map(|key| key.path.as_ref());
-        let names = Names(keys.chain(self.optional.iter().map(String::as_str)).collect());
+        let asked: Vec<_> = self.asked().map(str::to_owned).collect();
+        let names = Names(asked.iter().map(String::as_str).collect());
         if let Some(document) = &self.document {
             self.problems.append(&mut document.strangers(&names));
         }
         for name in self.environment.keys() {
             let path = names::path(name);
-            if !names.is_key(&path) || names::variable(&path) != *name {
+            let is_settable = names.is_key(&path) && !names::is_of_the_file(&path);
+            if !is_settable || names::variable(&path) != *name {
                 let (remedy, name) = (names.instead_of_variable(name), name.clone());
                 self.problems.push(Problem::unknown(Place::Variable { name }, path, remedy));
             }
@@ -134,158 +131,118 @@ impl<'s> Reader<'s> {
         (self.keys, self.problems)
     }
 
-    /// Reads `true` or `false`.
-    pub(crate) fn switch(&mut self, path: impl Into<Cow<'static, str>>, default: bool) -> bool {
-        let key = Key {
-            path: path.into(),
-            default: default.to_string(),
-            form: "true or false".to_owned(),
-        };
-        self.read(key, default, |given, key| {
-            given.switch().ok_or_else(|| format!("{}{}", key.form, given.bare()))
-        })
+    /// Every name that was asked for so far.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = &str> {
+        let keys = self.keys.iter().map(|key| key.path.as_ref());
+        keys.chain(self.optional.iter().map(String::as_str))
     }
 
-    /// Reads a duration with its unit.
-    pub(crate) fn duration(
-        &mut self,
-        path: impl Into<Cow<'static, str>>,
-        default: Duration,
-        range: RangeInclusive<Duration>,
-    ) -> Duration {
-        let [least, most] = [range.start(), range.end()].map(|end| print_duration(*end));
-        let form = format!("a duration from {least} to {most}");
-        let key = Key { path: path.into(), default: print_duration(default), form };
-        self.read(key, default, |given, key| {
-            let Some(duration) = given.text().and_then(|text| parse_duration(text).ok()) else {
-                let example = given.like(&key.default);
-                return Err(format!("{}: {DURATION_FORM}, such as {example}", key.form));
-            };
-            range.contains(&duration).then_some(duration).ok_or_else(|| key.form.clone())
-        })
-    }
-
-    /// Reads a size with its unit, in bytes.
-    pub(crate) fn size(
-        &mut self,
-        path: impl Into<Cow<'static, str>>,
-        default: u64,
-        range: RangeInclusive<u64>,
-    ) -> u64 {
-        let [least, most] = [range.start(), range.end()].map(|end| print_size(*end));
-        let form = format!("a size from {least} to {most}");
-        let key = Key { path: path.into(), default: print_size(default), form };
-        self.read(key, default, |given, key| {
-            let Some(bytes) = given.text().and_then(|text| parse_size(text).ok()) else {
-                let example = given.like(&key.default);
-                return Err(format!("{}: {SIZE_FORM}, such as {example}", key.form));
-            };
-            range.contains(&bytes).then_some(bytes).ok_or_else(|| key.form.clone())
-        })
-    }
-
-    /// Reads a whole number of any integer type.
-    pub(crate) fn number<N: Copy + Display + FromStr + PartialOrd>(
-        &mut self,
-        path: impl Into<Cow<'static, str>>,
-        default: N,
-        range: RangeInclusive<N>,
-    ) -> N {
-        let form = format!("a whole number from {} to {}", range.start(), range.end());
-        let key = Key { path: path.into(), default: default.to_string(), form };
-        self.read(key, default, |given, key| {
-            let number = given.digits().and_then(|digits| digits.parse().ok());
-            let number = number.filter(|number| range.contains(number));
-            number.ok_or_else(|| format!("{}{}", key.form, given.bare()))
-        })
-    }
-
-    /// Reads a whole number that may be left out. Without a default it is not among
-    /// [`Reader::finish`]'s keys.
-    pub(crate) fn optional<N: Copy + Display + FromStr + PartialOrd>(
+    /// Reads a key that may be left out, and then is not among [`Reader::finish`]'s. The default
+    /// of `read` only stands in for what does not fit.
+    pub(crate) fn if_set<T>(
         &mut self,
         path: String,
-        default: Option<N>,
-        range: RangeInclusive<N>,
-    ) -> Option<N> {
-        if let Some(default) = default {
-            return Some(self.number(path, default, range));
-        }
-        let is_set = !self.sources(&path).is_empty();
+        read: impl FnOnce(&mut Self, String) -> T,
+    ) -> Option<T> {
+        let is_set = self.is_set(&path);
         self.optional.push(path.clone());
         is_set.then(|| {
-            let least = *range.start();
-            let value = self.number(path, least, range);
-            // It has no default: the least of its range only stood in for what does not fit.
+            let value = read(self, path);
             self.keys.pop();
             value
         })
     }
 
-    /// Reads a list of texts: an array in the file, divided by commas elsewhere. None by default.
-    pub(crate) fn list<T>(
+    /// Reads text that says where a secret is. Nothing of it is printed: it might be the secret.
+    pub(crate) fn whereabouts<T>(
         &mut self,
-        path: &'static str,
-        form: &'static str,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Vec<T> {
-        let key = Key { path: path.into(), default: String::new(), form: form.to_owned() };
-        self.read(key, Vec::new(), |given, key| {
-            let texts = given.list().ok_or_else(|| key.form.clone())?;
-            let parsed = texts.into_iter().map(|text| parse(text).ok_or_else(|| key.form.clone()));
-            parsed.collect()
-        })
+        path: String,
+        find: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let judge = |given: &Given<'_>| find(given.text().unwrap_or_default());
+        self.unlisted(path, Print::Nothing, judge)
     }
 
-    /// The names of the tables in a table of the file.
-    pub(crate) fn tables_in(&self, table: &str) -> Vec<String> {
-        self.document.as_ref().map_or_else(Vec::new, |document| document.tables_in(table))
+    /// The whole process's environment, which secrets may be in.
+    pub(crate) fn environment(&self) -> &'s [(OsString, OsString)] {
+        self.everything
     }
 
-    /// Reads one of a few words. `default` must be among them.
-    pub(crate) fn choice<T: Copy + PartialEq>(
-        &mut self,
-        path: impl Into<Cow<'static, str>>,
-        default: T,
-        words: &[(&'static str, T)],
-    ) -> T {
-        let list: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-        let word = words.iter().find(|(_, meaning)| *meaning == default);
-        let default_word = word.map_or("", |(word, _)| *word).to_owned();
-        let key = Key {
-            path: path.into(),
-            default: default_word,
-            form: format!("one of {}", list.join(", ")),
-        };
-        self.read(key, default, |given, key| {
-            let chosen = words.iter().find(|(word, _)| given.text() == Some(word));
-            chosen
-                .map(|(_, meaning)| *meaning)
-                .ok_or_else(|| format!("{}, such as {}", key.form, given.like(&key.default)))
-        })
+    /// Whether some source sets a key, or the file has a table there.
+    pub(crate) fn is_set(&self, path: &str) -> bool {
+        !self.sources(path).is_empty()
     }
 
-    /// Reads text of a `form` of its own. `parse` fails with what it would have taken.
-    pub(crate) fn parsed<T: Display>(
-        &mut self,
-        path: impl Into<Cow<'static, str>>,
-        default: T,
-        form: &'static str,
-        parse: impl Fn(&str) -> Result<T, &'static str>,
-    ) -> T {
-        let key = Key { path: path.into(), default: default.to_string(), form: form.to_owned() };
-        self.read(key, default, |given, key| {
-            let parsed = given.text().ok_or(form).and_then(&parse);
-            parsed.map_err(|form| format!("{form}, such as {}", given.like(&key.default)))
-        })
-    }
-
-    /// Refuses a table of the file for its name: it is unknown, and `remedy` says what would not be.
-    pub(crate) fn refuse_table(&mut self, path: String, remedy: String) {
-        if let Some(place) = self.sources(&path).pop().map(|source| source.place) {
+    /// Whether the file has a table there. Any other value is refused, and not printed: it may be
+    /// what the table was to keep out of the file.
+    pub(crate) fn table(&mut self, path: &str, expected: &str) -> bool {
+        let judge =
+            |given: &Given<'_>| given.is_table().then_some(()).ok_or_else(|| expected.to_owned());
+        let before = self.problems.len();
+        let is_there = self.judged(path, Print::Nothing, judge).is_some();
+        if self.problems.len() > before {
             // From here on the name is known, and so not reported twice.
-            self.optional.push(path.clone());
-            self.problems.push(Problem::unknown(place, path, remedy));
+            self.optional.push(path.to_owned());
+        }
+        is_there
+    }
+
+    /// The tables in a table of the file, each by its name and its path. Anything else there is
+    /// refused.
+    pub(crate) fn tables_in(&mut self, path: &str) -> Vec<(String, String)> {
+        let form = |path: &str| format!("a table: [{path}] and its keys below");
+        if !self.table(path, &form(path)) {
+            return Vec::new();
+        }
+        let document = self.document.as_ref();
+        let mut below = document.map_or_else(Vec::new, |document| document.below(path));
+        below.retain(|(_, path)| self.table(path, &form(path)));
+        if below.is_empty() {
+            self.optional.push(path.to_owned());
+        }
+        below
+    }
+
+    /// The entries of an array of tables of the file, by their paths. Anything else there is
+    /// refused.
+    pub(crate) fn entries(&mut self, path: &'static str) -> Vec<String> {
+        let judge = |given: &Given<'_>| {
+            let form = || format!("[[{path}]] for each, and its keys below");
+            given.is_array_of_tables().then_some(()).ok_or_else(form)
+        };
+        let is_one = self.judged(path, Print::Nothing, judge).is_some();
+        let document = self.document.as_ref().filter(|_| is_one);
+        let below = document.map_or_else(Vec::new, |document| document.below(path));
+        if below.is_empty() {
+            self.optional.push(path.to_owned());
+        }
+        below.into_iter().map(|(_, path)| path).collect()
+    }
+
+    /// Refuses a name of the file: it is unknown, and `remedy` says what would not be.
+    pub(crate) fn refuse_name(&mut self, path: &str, remedy: String) {
+        if let Some(place) = self.place(path) {
+            // From here on the name is known, and so not reported twice.
+            self.optional.push(path.to_owned());
+            self.problems.push(Problem::unknown(place, path.to_owned(), remedy));
+        }
+    }
+
+    /// Refuses a key that would be of no use here. Nothing is said if it is not set, or refused
+    /// already.
+    pub(crate) fn refuse_key(&mut self, path: &str, expected: &str) {
+        let is_refused = self.problems.iter().any(|problem| problem.path == path);
+        if let (false, Some(place)) = (is_refused, self.place(path)) {
+            self.optional.push(path.to_owned());
+            self.problems.push(Problem::misplaced(place, path, expected));
+        }
+    }
+
+    /// Refuses that a key is not set, where its table begins.
+    pub(crate) fn require(&mut self, table: &str, key: &str, expected: &str) {
+        let path = format!("{table}.{key}");
+        if let (false, Some(place)) = (self.is_set(&path), self.place(table)) {
+            self.problems.push(Problem::missing(place, &path, expected));
         }
     }
 
@@ -297,33 +254,65 @@ impl<'s> Reader<'s> {
         if self.problems.iter().any(|problem| paths.contains(&problem.path.as_str())) {
             return;
         }
-        let set = paths.iter().find_map(|path| Some((path, self.sources(path).pop()?.place)));
+        let set = paths.iter().find_map(|path| Some((path, self.place(path)?)));
         if let Some((path, place)) = set {
             self.problems.push(Problem::value(place, path, found, expected));
         }
     }
 
-    /// Judges the key in every source and takes the value of the highest that is right.
-    ///
-    /// A value that another source outvotes is judged too: it would surface on the day that
-    /// source is gone.
-    fn read<T>(
+    /// Reads a key with a default, which makes it one of [`Reader::finish`]'s keys.
+    pub(crate) fn read<T>(
         &mut self,
         key: Key,
         default: T,
         judge: impl Fn(&Given<'_>, &Key) -> Result<T, String>,
     ) -> T {
-        let mut value = default;
+        let value = self.judged(&key.path, Print::AsWritten, |given| judge(given, &key));
+        self.keys.push(key);
+        value.unwrap_or(default)
+    }
+
+    /// Reads a key without a default, which is nowhere listed.
+    pub(crate) fn unlisted<T>(
+        &mut self,
+        path: String,
+        print: Print,
+        judge: impl Fn(&Given<'_>) -> Result<T, String>,
+    ) -> Option<T> {
+        let value = self.judged(&path, print, judge);
+        self.optional.push(path);
+        value
+    }
+
+    /// Judges a key in every source and takes the value of the highest that is right.
+    ///
+    /// A value that another source outvotes is judged too: it would surface on the day that
+    /// source is gone.
+    fn judged<T>(
+        &mut self,
+        path: &str,
+        print: Print,
+        judge: impl Fn(&Given<'_>) -> Result<T, String>,
+    ) -> Option<T> {
+        let mut value = None;
         let mut problems = Vec::new();
-        for Source { place, text, given } in self.sources(&key.path) {
-            match judge(&given, &key) {
-                Ok(judged) => value = judged,
-                Err(expected) => problems.push(Problem::value(place, &key.path, text, &expected)),
+        for Source { place, text, given } in self.sources(path) {
+            let found = match print {
+                Print::AsWritten => text,
+                Print::Nothing => "…",
+            };
+            match judge(&given) {
+                Ok(judged) => value = Some(judged),
+                Err(expected) => problems.push(Problem::value(place, path, found, &expected)),
             }
         }
         self.problems.append(&mut problems);
-        self.keys.push(key);
         value
+    }
+
+    /// Where the highest source sets a key.
+    fn place(&self, path: &str) -> Option<Place> {
+        self.sources(path).pop().map(|source| source.place)
     }
 
     /// The sources that set a key, the lowest first.
@@ -333,7 +322,8 @@ impl<'s> Reader<'s> {
             let (place, given) = (written.place, Given::Toml(written.value));
             sources.push(Source { place, text: written.text, given });
         }
-        if let Some((name, text)) = self.environment.get_key_value(&names::variable(path)) {
+        let variable = self.environment.get_key_value(&names::variable(path));
+        if let Some((name, text)) = variable.filter(|_| !names::is_of_the_file(path)) {
             let place = Place::Variable { name: name.clone() };
             sources.push(Source { place, text, given: Given::Text(text) });
         }
@@ -345,73 +335,11 @@ impl<'s> Reader<'s> {
     }
 }
 
-/// What one source says of a key.
-struct Source<'r> {
-    place: Place,
-    /// As it was written.
-    text: &'r str,
-    given: Given<'r>,
-}
-
-/// A value before it is judged.
-enum Given<'r> {
-    /// From a flag or the environment, where everything is text.
-    Text(&'r str),
-    /// From the file, where a value has a type already, and the type must be right.
-    Toml(&'r DeValue<'r>),
-}
-
-impl Given<'_> {
-    fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Toml(value) => value.as_str(),
-        }
-    }
-
-    /// The decimal digits of a number.
-    fn digits(&self) -> Option<Cow<'_, str>> {
-        match self {
-            Self::Text(text) => Some(Cow::Borrowed(*text)),
-            Self::Toml(value) => {
-                let integer = value.as_integer()?;
-                let number = i128::from_str_radix(integer.as_str(), integer.radix()).ok()?;
-                Some(Cow::Owned(number.to_string()))
-            }
-        }
-    }
-
-    fn list(&self) -> Option<Vec<&str>> {
-        match self {
-            Self::Text(text) => {
-                Some(text.split(',').map(str::trim).filter(|text| !text.is_empty()).collect())
-            }
-            Self::Toml(value) => {
-                value.as_array()?.iter().map(|item| item.get_ref().as_str()).collect()
-            }
-        }
-    }
-
-    fn switch(&self) -> Option<bool> {
-        match self {
-            Self::Text(text) => text.parse().ok(),
-            Self::Toml(value) => value.as_bool(),
-        }
-    }
-
-    /// A reminder for whoever put quotes around what needs none.
-    fn bare(&self) -> &'static str {
-        match self {
-            Self::Toml(DeValue::String(_)) => ", without quotes",
-            Self::Text(_) | Self::Toml(_) => "",
-        }
-    }
-
-    /// Writes an example the way this source would have it.
-    fn like(&self, example: &str) -> String {
-        match self {
-            Self::Text(_) => example.to_owned(),
-            Self::Toml(_) => format!("{example:?}"),
-        }
-    }
+/// What a problem shows of the value it is about.
+#[derive(Clone, Copy)]
+pub(crate) enum Print {
+    /// The value.
+    AsWritten,
+    /// That there is one.
+    Nothing,
 }

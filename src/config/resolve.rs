@@ -9,8 +9,13 @@ use ipnet::IpNet;
 use crate::access;
 use crate::access::{guesses, limits, quota};
 use crate::cache;
+use crate::config::places;
 use crate::config::reader::Reader;
-use crate::config::sections::{Admin, InvalidStoreUrl, Store, StoreUrl};
+use crate::config::secrets;
+use crate::config::sections::{
+    Admin, InvalidSnapshotKey, InvalidStoreUrl, Snapshot, Store, StoreUrl,
+};
+use crate::config::units::{DAY, HOUR, KIB, MIB, MILLISECOND, MINUTE, SECOND, TIB};
 use crate::delivery;
 use crate::model::{Plan, PlanName, Rate};
 use crate::server;
@@ -43,6 +48,7 @@ pub(crate) fn server(reader: &mut Reader<'_>) -> server::Config {
             1..=1_000_000,
         ),
         max_in_flight: reader.number("server.max_in_flight", default.max_in_flight, 1..=1_000_000),
+        hooks: reader.switch("server.hooks", default.hooks),
     }
 }
 
@@ -77,6 +83,18 @@ pub(crate) fn cache(reader: &mut Reader<'_>) -> cache::Config {
     cache::Config {
         templates_bytes: reader.size("cache.templates", default.templates_bytes, MIB..=TIB),
         answers_bytes: reader.size("cache.answers", default.answers_bytes, MIB..=TIB),
+    }
+}
+
+/// Reads `[snapshot]`.
+pub(crate) fn snapshot(reader: &mut Reader<'_>) -> Snapshot {
+    let default = Snapshot::default();
+    Snapshot {
+        path: reader.text("snapshot.path".to_owned(), places::PATH, places::path),
+        interval: reader.duration("snapshot.interval", default.interval, 5 * SECOND..=HOUR),
+        key: secrets::secret(reader, "snapshot.key", |text| {
+            text.parse().map_err(|InvalidSnapshotKey(form)| form.to_owned())
+        }),
     }
 }
 
@@ -176,16 +194,17 @@ pub(crate) fn plans(reader: &mut Reader<'_>, limits: &mut limits::Config) {
     let plans = &mut limits.plans;
     let mut names: Vec<_> = plans.keys().map(|name| name.as_str().to_owned()).collect();
     let named = reader.tables_in("plans");
-    for name in &named {
+    for (name, path) in &named {
         match is_plan_name(name) {
             true => names.push(name.clone()),
-            false => reader.refuse_table(format!("plans.{name}"), format!("expected {PLAN_NAME}")),
+            false => reader.refuse_name(path, format!("expected {PLAN_NAME}")),
         }
     }
     names.sort();
     names.dedup();
     for name in names {
-        let default = plans.get(&PlanName::new(&name)).filter(|_| !named.contains(&name));
+        let is_named = named.iter().any(|(named, _)| *named == name);
+        let default = plans.get(&PlanName::new(&name)).filter(|_| !is_named);
         let plan = plan(reader, &name, default.cloned());
         plans.insert(plan.name.clone(), plan);
     }
@@ -260,6 +279,7 @@ pub(crate) fn keys(reader: &mut Reader<'_>) -> access::Config {
             default.touch_interval,
             SECOND..=HOUR,
         ),
+        foreign_for: reader.duration("keys.foreign_for", default.foreign_for, 10 * SECOND..=DAY),
     }
 }
 
@@ -300,16 +320,6 @@ fn store_url(text: &str) -> Result<StoreUrl, &'static str> {
 }
 
 const PLAN_NAME: &str = "the name of a plan, of lower-case letters, digits and underscores";
-
-const MILLISECOND: Duration = Duration::from_millis(1);
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const TIB: u64 = 1 << 40;
 
 /// Far more than an edge answers in a second.
 const MAX_RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(999_999);

@@ -1,5 +1,5 @@
-//! The tables that `app` reads itself: which store, which addresses. Every other table belongs to
-//! the module it sets up.
+//! The tables that `app` reads itself: which store, which addresses, which snapshot. Every other
+//! table belongs to the module it sets up.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,6 +7,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 /// `[admin]`: where operators look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +52,67 @@ impl Default for Store {
         }
     }
 }
+
+/// `[snapshot]`: what outlives a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The file; relative to the working directory. Nothing is written if there is none.
+    pub path: Option<PathBuf>,
+    /// How often it is written.
+    pub interval: Duration,
+    /// What it is encrypted with; not encrypted if there is none.
+    pub key: Option<SnapshotKey>,
+}
+
+impl Default for Snapshot {
+    /// A minute is what a crash may cost: after it the origins are asked again.
+    fn default() -> Self {
+        Self { path: None, interval: Duration::from_secs(60), key: None }
+    }
+}
+
+/// The key of an encrypted snapshot. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SnapshotKey([u8; Self::BYTES]);
+
+impl SnapshotKey {
+    /// The length of a key of AES-256.
+    pub const BYTES: usize = 32;
+
+    /// The key itself, for the cipher and for nothing else.
+    pub fn expose(&self) -> &[u8; Self::BYTES] {
+        &self.0
+    }
+}
+
+impl FromStr for SnapshotKey {
+    type Err = InvalidSnapshotKey;
+
+    /// Reads 64 hex digits, or base64 as `openssl rand -base64 32` prints it.
+    fn from_str(text: &str) -> Result<Self, InvalidSnapshotKey> {
+        let hex = || {
+            let digits: Option<Vec<_>> =
+                text.chars().map(|digit| u8::try_from(digit.to_digit(16)?).ok()).collect();
+            let (pairs, rest) = digits.as_ref()?.as_chunks::<2>();
+            rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
+        };
+        let base64 = || STANDARD.decode(text).ok();
+        let bytes = hex().filter(|bytes: &Vec<u8>| bytes.len() == Self::BYTES).or_else(base64);
+        let key = bytes.and_then(|bytes| bytes.try_into().ok());
+        key.map(Self).ok_or(InvalidSnapshotKey("32 bytes in base64, or in 64 hex digits"))
+    }
+}
+
+impl fmt::Debug for SnapshotKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SnapshotKey(…)")
+    }
+}
+
+/// Why a text is no key of a snapshot: what would be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {0}")]
+pub struct InvalidSnapshotKey(pub(crate) &'static str);
 
 /// Which store holds the prompts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,5 +220,17 @@ mod tests {
 
         assert_eq!(store.to_string(), "sqlite:/var/lib/prompts.db");
         assert_eq!(store.to_string().parse(), Ok(store));
+    }
+
+    #[test]
+    fn a_key_of_a_snapshot_is_32_bytes_in_base64_or_hex() {
+        let key = |text: &str| text.parse::<SnapshotKey>().map(|key| *key.expose());
+
+        assert_eq!(key(&"0F".repeat(32)), Ok([0x0f; 32]));
+        assert_eq!(key("Dw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8="), Ok([0x0f; 32]));
+        for bad in ["", "hunter2", &"0f".repeat(31), &"0f".repeat(33), &"é".repeat(32), "Dw8P"] {
+            let refused = key(bad).unwrap_err().to_string();
+            assert_eq!(refused, "expected 32 bytes in base64, or in 64 hex digits", "{bad:?}");
+        }
     }
 }

@@ -49,13 +49,23 @@ pub fn print_size(bytes: u64) -> String {
     }
 }
 
+pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(crate) const KIB: u64 = 1 << 10;
+pub(crate) const MIB: u64 = 1 << 20;
+pub(crate) const TIB: u64 = 1 << 40;
+
 /// The form of a duration, as messages put it.
 pub(crate) const DURATION_FORM: &str = "a whole number and one of ms, s, m, h, d";
 
 /// The form of a size, as messages put it.
 pub(crate) const SIZE_FORM: &str = "a whole number and one of B, KiB, MiB, GiB, TiB";
 
-/// Units with their factor, the largest first: [`print`] takes the first that divides.
+/// Units with their factor, the largest first: [`print()`] takes the first that divides.
 type Units = [(&'static str, u64); 5];
 
 const DURATIONS: Units =

@@ -9,7 +9,7 @@ use crate::model::Refusal;
 use crate::telemetry::metrics::RouteMetrics;
 use crate::wire::Representation;
 use crate::wire::Response;
-use crate::wire::caching::Outcome;
+use crate::wire::caching::{CacheStatus, Outcome};
 
 /// A finished answer, as it is kept.
 #[derive(Debug)]
@@ -24,12 +24,12 @@ pub struct Finished {
 #[derive(Clone, Debug)]
 pub struct Answer {
     entry: Arc<Entry<Finished>>,
-    outcome: Outcome,
+    status: CacheStatus,
 }
 
 impl Answer {
-    pub(crate) fn new(entry: Arc<Entry<Finished>>, outcome: Outcome) -> Self {
-        Self { entry, outcome }
+    pub(crate) fn new(entry: Arc<Entry<Finished>>, status: CacheStatus) -> Self {
+        Self { entry, status }
     }
 
     /// What is kept of it.
@@ -37,10 +37,15 @@ impl Answer {
         &self.entry.answer
     }
 
+    /// Where it came from.
+    pub fn outcome(&self) -> Outcome {
+        self.status.outcome
+    }
+
     /// The response to a request with these headers: 304 if they name the answer's tag, else 200.
     /// Both doors of delivery, the fast lane and the long way, end here.
     pub fn respond(&self, request: &HeaderMap) -> Response {
-        self.finished().representation.respond(request, self.outcome)
+        self.finished().representation.respond(request, self.status)
     }
 }
 
@@ -50,12 +55,12 @@ pub struct Denied {
     /// The reason.
     pub refusal: Refusal,
     /// Where it was found: of an absent prompt, in memory or at the origin.
-    pub outcome: Outcome,
+    pub status: CacheStatus,
 }
 
 /// Any other reason was found on the way to an answer.
 impl From<Refusal> for Denied {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, outcome: Outcome::Refused }
+        Self { refusal, status: CacheStatus::of(Outcome::Refused) }
     }
 }

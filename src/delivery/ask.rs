@@ -7,9 +7,14 @@ use serde_json::Value;
 
 use crate::access::Caller;
 use crate::compile::{Compiled, Prepared};
-use crate::model::{Edition, Listed, Project, PromptName};
+use crate::model::{Edition, Listed, PromptName};
 use crate::telemetry::metrics::RouteMetrics;
 use crate::wire::ETag;
+use crate::wire::caching::Demand;
+
+pub use crate::origins::View;
+
+pub use crate::compile::Message;
 
 /// An ask for one prompt.
 pub struct Ask<'a> {
@@ -21,6 +26,10 @@ pub struct Ask<'a> {
     pub variables: Map<String, Value>,
     /// What is to be done with the placeholders.
     pub resolve: Resolve,
+    /// What the request said of caches.
+    pub demand: Demand,
+    /// The request's id.
+    pub asked_by: &'a str,
     /// How the answer is written.
     pub shape: &'static dyn Shape,
     /// The raw path and query, if they are all that the answer depends on: the same ones are then
@@ -38,6 +47,10 @@ pub struct Listing<'a> {
     pub shape: &'static dyn ListShape,
     /// The raw path and query.
     pub target: &'a str,
+    /// What the request said of caches.
+    pub demand: Demand,
+    /// The request's id.
+    pub asked_by: &'a str,
     /// Under which route the answer is counted.
     pub route: &'a Arc<RouteMetrics>,
 }
@@ -56,6 +69,10 @@ pub trait Shape: Send + Sync {
     /// Names the representation; different shapes have different names.
     fn name(&self) -> &'static str;
 
+    /// Which of an origin's views it is made of, where the origin is the one that compiles. `None`
+    /// if it writes of the version itself, blocks and all, which such an origin keeps.
+    fn view(&self) -> Option<View>;
+
     /// Writes the body, a function of the page alone.
     fn write(&self, page: &Page<'_>) -> Shaped;
 }
@@ -71,14 +88,12 @@ pub trait ListShape: Send + Sync {
 
 /// What a [`Shape`] may write of.
 pub struct Page<'a> {
-    /// The prompt and its version; the blocks are gone, their text is in `compiled`.
+    /// The prompt and its version.
     pub edition: &'a Edition,
     /// The version, prepared: its variables and their defaults.
     pub prepared: &'a Prepared,
-    /// The caller's project.
-    pub project: &'a Project,
-    /// The text.
-    pub compiled: &'a Compiled,
+    /// The text, and the messages of a chat prompt.
+    pub compiled: &'a Compiled<'a>,
 }
 
 /// A written body with its tag.

@@ -1,62 +1,80 @@
 //! The read path: an ask from somebody who may ask, to an answer.
 //!
-//! | # | phase  | finds                      | may end with                   | outcome    |
-//! |---|--------|----------------------------|--------------------------------|------------|
-//! | 1 | recall | the answer, by raw target  |                                | `hit`      |
-//! | 2 | find   | the template               | `NotFound`, `Origin…`          | `miss`     |
-//! | 3 | match  | the answer, by variables   | `BadInput`                     | `hit`      |
-//! | 4 | render | a new answer               | `BadInput`                     | `rendered` |
+//! | # | phase  | finds                      | may end with                       | outcome    |
+//! |---|--------|----------------------------|------------------------------------|------------|
+//! | 1 | recall | the answer, by raw target  |                                    | `hit`      |
+//! | 2 | find   | the template               | `NotFound`, `NotKept`, `Origin…`   | `absent`, `stale`, `rescue`, `revalidated`, `miss`, `collapsed` |
+//! | 3 | match  | the answer, by variables   | `BadInput`                         | `hit`      |
+//! | 4 | render | a new answer               | `BadInput`                         | `rendered` |
 //!
 //! Phase 1 is [`Delivery::recall`], the fast lane: memory only, nothing parsed. The rest is
-//! [`Delivery::deliver`]. Who the caller is has been decided before, by `access`.
+//! [`Delivery::deliver`]. Who the caller is has been decided before, by `access`. What an origin
+//! said is found by `supply`, for as long as [`freshness`] allows.
 //!
 //! An answer is *finished* when it is filled: a [`Shape`] that came with the ask writes the bytes
 //! once, and whoever asks again is sent the same ones. Delivery never knows a dialect.
 //!
 //! # Invariants
 //!
-//! 1. New variables never ask the origin, only a new prompt does.
+//! 1. New variables never ask an origin that hands its versions over, only a new prompt does.
 //!    (`new_variables_cost_a_render_and_no_question_to_the_store` in
 //!    `tests/integration/delivery.rs`)
 //! 2. Whatever is kept was stamped before the origin was read, so a change that came in between
-//!    leaves it worthless. (`cache`, invariant 4)
+//!    leaves it outdated. (`cache`, invariant 4)
 //! 3. Whoever asks after a change never joins a fetch from before it: the stamp is part of what
 //!    makes two fetches the same.
 //!    (`whoever_asks_after_a_publish_does_not_join_a_fetch_from_before_it` in
 //!    `tests/integration/delivery.rs`)
+//! 4. An answer is served only with the very word of the origin that it was made of: the moment a
+//!    newer one is there, none made of the older is served.
+//!    (`without_a_hook_a_publish_is_served_within_the_bound_and_never_taken_back` in
+//!    `tests/integration/push.rs`)
+//! 5. What is warm is served whatever happens to the origin, until its windows end.
+//!    (`whatever_the_fault_what_is_warm_is_served_until_the_origin_is_back` in
+//!    `tests/integration/outage.rs`)
 
 pub mod answer;
 pub mod ask;
+pub mod freshness;
+mod memory;
+pub mod purge;
+pub mod sources;
+mod supply;
 pub mod turns;
+pub mod why;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
-use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Caller;
-use crate::cache::Cache;
-use crate::cache::entry::{Absence, Entry, Known, Sheet};
-use crate::cache::flight::{Boarded, Flights};
-use crate::cache::generation::{Generations, Mark, Stamp};
-use crate::cache::key::{AliasRef, AnswerKey, SheetKey, Subject, Variables};
-use crate::cache::{self, Holds};
-use crate::clock::{Clock, Stopwatch};
+use crate::cache::entry::{Entry, Sheet, What};
+use crate::cache::generation::Generations;
+use crate::cache::key::{AliasRef, AnswerKey, Query, RecordKey, Subject, Variables};
+use crate::cache::provenance::{Moment, Provenance, Standing};
+use crate::cache::{self, Cache, Holds};
+use crate::clock::Clock;
 use crate::compile::Resolved;
-use crate::model::{Environment, Listed, Noun, Reads, Refusal, Tenant};
-use crate::origins::{self, Origin, RETRY_AFTER};
+use crate::model::{Environment, Noun, OriginName, PromptName, Reads, Refusal, Timestamp};
+use crate::origins::{Compile, Compiles, Reader};
+use crate::snapshot::image::{self, Image};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
-use crate::telemetry::trace::Chain;
 use crate::wire::Representation;
-use crate::wire::caching::{Lifetimes, Outcome};
+use crate::wire::caching::{CacheStatus, Lifetimes, Outcome};
+
+use supply::{Need, Supplied, Supply};
 
 pub use answer::{Answer, Denied, Finished};
-pub use ask::{Ask, ListShape, Listing, Page, Resolve, Shape, Shaped};
+pub use ask::{Ask, ListShape, Listing, Message, Page, Resolve, Shape, Shaped, View};
+pub use purge::Purge;
+pub use sources::{Source, Sources};
 pub use turns::Turns;
+pub use why::Why;
 
 /// How answers are made and for how long they may be kept by others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,52 +107,54 @@ impl Default for Config {
 /// Answers asks.
 pub struct Delivery {
     config: Config,
-    origin: Arc<dyn Origin>,
-    clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     cache: Arc<Cache<Finished>>,
-    sheet_flights: Flights<(SheetKey, Stamp), Result<Known, Refusal>>,
-    list_flights: Flights<(Tenant, Stamp), Result<List, Refusal>>,
+    supply: Arc<Supply>,
     counters: [Counter; Outcome::ALL.len()],
     turns: Turns,
 }
 
-/// A list of prompts, shared by all who waited for it.
-type List = Arc<[Listed]>;
-
 impl Delivery {
-    /// A delivery from `origin`; its questions run in `tasks`.
+    /// A delivery from these sources; its questions run in `tasks`.
     pub fn new(
         config: Config,
         cache: cache::Config,
         generations: Arc<Generations>,
-        origin: Arc<dyn Origin>,
+        sources: Sources,
         clock: Arc<dyn Clock>,
         (metrics, tasks): (Arc<Metrics>, &TaskTracker),
     ) -> Self {
-        Self {
-            turns: Turns::new(config.turns),
-            config,
-            origin,
+        let turns = Turns::new(config.turns);
+        let cache = Arc::new(Cache::new(cache, generations));
+        let supply = Arc::new(Supply::new(
+            supply::Config { absent_for: config.absent_for, deadline: config.deadline },
+            sources,
+            Arc::clone(&cache),
+            turns.clone(),
             clock,
-            cache: Arc::new(Cache::new(cache, generations)),
-            sheet_flights: Flights::new(tasks.clone()),
-            list_flights: Flights::new(tasks.clone()),
-            counters: Outcome::ALL.map(|outcome| metrics.lookups(outcome.as_str())),
-            metrics,
-        }
+            (Arc::clone(&metrics), tasks),
+        ));
+        let counters = Outcome::ALL.map(|outcome| metrics.lookups(outcome.as_str()));
+        Self { config, metrics, cache, supply, counters, turns }
     }
 
-    /// The answer that this caller was given for the same path and query before, if it still
-    /// stands. Memory only. Not counted: it may not be served.
+    /// The answer that this caller was given for the same path and query before, if it is fresh.
+    /// Memory only. Not counted: it may not be served.
     ///
     /// # Cost
     ///
-    /// One map look-up with a hash of the target, a pointer upgrade, two relaxed loads
-    /// (`benches/delivery.rs`, `hit`).
+    /// One map look-up with a hash of the target, a pointer upgrade, six loads (`benches/delivery.rs`,
+    /// `hit`); of what grows old the clock is read once as well (`hit_that_ages`).
     pub fn recall(&self, caller: &Caller, target: &str) -> Option<Answer> {
-        let entry = self.cache.aliased(AliasRef { tenant: caller.grant().tenant(), target })?;
-        Some(Answer::new(entry, Outcome::Hit))
+        let tenant = caller.reader().tenant;
+        let entry = self.cache.aliased(AliasRef { tenant, target })?;
+        let mut read = None;
+        let now = || *read.insert(self.supply.now());
+        if self.cache.standing(&entry.provenance, now) != Standing::Fresh {
+            return None;
+        }
+        let status = self.status(&entry.provenance, Outcome::Hit, None, read);
+        Some(Answer::new(entry, status))
     }
 
     /// Answers one ask for a prompt.
@@ -142,21 +162,35 @@ impl Delivery {
     /// # Errors
     ///
     /// `NotFound` if there is no such prompt or nothing of it is published where the caller reads,
-    /// `BadInput` if a required variable is missing or the text would be too long, and what the
-    /// origin's failures mean.
+    /// `CompiledByOrigin` if the version itself is asked for and the origin keeps it to itself,
+    /// `BadInput` if a required variable is missing or the text would be too long, `NotKept` if
+    /// the request forbids asking the origin, and what the origin's failures mean.
     ///
     /// # Cancellation
     ///
     /// Dropping the future never cancels a question to the origin: others may wait for it.
     pub async fn deliver(&self, ask: Ask<'_>) -> Result<Answer, Denied> {
-        let tenant = ask.caller.grant().tenant();
-        let (sheet, found) =
-            self.find(SheetKey { tenant, prompt: ask.prompt.clone() }, ask.caller).await?;
+        let tenant = ask.caller.reader().tenant;
+        let query = self.query(&ask)?;
+        let sent = query.compile().cloned();
+        let need = Need {
+            key: RecordKey { tenant, query },
+            reader: ask.caller.reader(),
+            weight: ask.caller.plan().weight,
+            demand: ask.demand,
+            asked_by: ask.asked_by,
+        };
+        let supplied = self.supply.find(need).await?;
+        let status = self.status_of(&supplied);
+        let Some(sheet) = supplied.record.sheet() else {
+            return Err(Denied { refusal: Refusal::NotFound { noun: Noun::Prompt }, status });
+        };
 
         let resolved = sheet.prepared.resolve(&ask.variables);
-        let variables = match ask.resolve {
-            Resolve::Nothing => Variables::Unresolved,
-            Resolve::Variables => {
+        let variables = match (sent, ask.resolve) {
+            (Some(compile), _) => Variables::Sent(compile),
+            (None, Resolve::Nothing) => Variables::Unresolved,
+            (None, Resolve::Variables) => {
                 require(&resolved)?;
                 Variables::Resolved(resolved.canonical())
             }
@@ -167,16 +201,18 @@ impl Delivery {
             subject: Subject::Prompt(sheet.edition.prompt.id),
             variables,
         };
+        let provenance = &supplied.record.provenance;
         let alias = ask.target.map(|target| AliasRef { tenant, target });
-        if let Some(entry) = self.cache.answer(&key) {
+        if let Some(entry) = self.kept(&key, provenance) {
             if let Some(alias) = alias {
                 self.cache.keep_alias(alias.to_owned(), &entry);
             }
-            return Ok(self.answer(entry, found.unwrap_or(Outcome::Hit)));
+            return Ok(self.answer(entry, status));
         }
 
         let render = Render {
-            sheet: Arc::clone(&sheet),
+            sheet: Arc::clone(sheet),
+            provenance: Arc::clone(provenance),
             shape: ask.shape,
             resolve: ask.resolve,
             caller: ask.caller.clone(),
@@ -198,42 +234,122 @@ impl Delivery {
             self.cache.keep_alias(alias.to_owned(), &entry);
         }
         self.cache.keep_answer(key, Arc::clone(&entry));
-        Ok(self.answer(entry, found.unwrap_or(Outcome::Rendered)))
+        if status.outcome == Outcome::Hit {
+            return Ok(self.answer(entry, CacheStatus::of(Outcome::Rendered)));
+        }
+        Ok(self.answer(entry, status))
     }
 
     /// Answers one ask for the list of the caller's prompts.
     ///
     /// # Errors
     ///
-    /// What the origin's failures mean.
+    /// `NotKept` if the request forbids asking the origin, and what the origin's failures mean.
     pub async fn list(&self, listing: Listing<'_>) -> Result<Answer, Refusal> {
-        let tenant = listing.caller.grant().tenant();
+        let tenant = listing.caller.reader().tenant;
+        let need = Need {
+            key: RecordKey { tenant, query: Query::Listing },
+            reader: listing.caller.reader(),
+            weight: listing.caller.plan().weight,
+            demand: listing.demand,
+            asked_by: listing.asked_by,
+        };
+        let supplied = self.supply.find(need).await?;
+        let status = self.status_of(&supplied);
         let key = AnswerKey {
             tenant,
             representation: listing.shape.name(),
             subject: Subject::Listing,
             variables: Variables::Unresolved,
         };
-        if let Some(entry) = self.cache.answer(&key) {
-            self.cache.keep_alias(AliasRef { tenant, target: listing.target }.to_owned(), &entry);
-            return Ok(self.answer(entry, Outcome::Hit));
+        let provenance = &supplied.record.provenance;
+        let alias = AliasRef { tenant, target: listing.target };
+        if let Some(entry) = self.kept(&key, provenance) {
+            self.cache.keep_alias(alias.to_owned(), &entry);
+            return Ok(self.answer(entry, status));
         }
 
-        let marks = [Mark::Listing(tenant.project), Mark::Settings(tenant.project)];
-        let stamp = self.cache.generations().stamp(marks);
-        let flight =
-            self.list_flights.join((tenant, stamp), || self.fetch_list(tenant, listing.caller));
-        let (landed, boarded) = landing(self.config.deadline, flight).await?;
-        let Shaped { body, etag } = listing.shape.write(&landed?);
-        let cache_control = cache_control(&listing.caller.grant().environment, &self.config);
+        let listed = match &supplied.record.what {
+            What::Listing(listed) => &**listed,
+            // An origin without prompts may say so as of a prompt.
+            What::Absent | What::Prompt(_) => &[],
+        };
+        let Shaped { body, etag } = listing.shape.write(listed);
+        let lifetimes = lifetimes(&self.config, provenance);
+        let cache_control = cache_control(&listing.caller.grant().environment, lifetimes);
         let entry = finish(
             Representation::json(body, etag, cache_control),
             Arc::clone(listing.route),
-            stamp,
+            Arc::clone(provenance),
         );
-        self.cache.keep_alias(AliasRef { tenant, target: listing.target }.to_owned(), &entry);
+        self.cache.keep_alias(alias.to_owned(), &entry);
         self.cache.keep_answer(key, Arc::clone(&entry));
-        Ok(self.answer(entry, of_boarding(boarded)))
+        Ok(self.answer(entry, status))
+    }
+
+    /// Makes the caches forget, and asks again behind for what is in use. Returns how many things
+    /// it concerned that were kept.
+    pub fn purge(&self, purge: &Purge) -> usize {
+        self.supply.purge(purge, None)
+    }
+
+    /// An origin says that prompts of its changed, or, without a name, that any may have. Whoever
+    /// asks from now on is served what it says now, unless it fails. `at` is when it happened, if
+    /// that is known. Returns how many things it concerned that were kept.
+    pub fn told(
+        &self,
+        origin: &OriginName,
+        prompts: Vec<PromptName>,
+        at: Option<Timestamp>,
+    ) -> usize {
+        let scope = match prompts.is_empty() {
+            true => purge::Scope::Origin(origin.clone()),
+            false => purge::Scope::OfOrigin(origin.clone(), prompts),
+        };
+        self.supply.purge(&Purge { scope, mode: purge::Mode::Soft }, at)
+    }
+
+    /// Asks again for what is in use and about to grow too old. To be called every second.
+    pub fn tend(&self) -> usize {
+        self.supply.tend()
+    }
+
+    /// Whether [`Delivery::tend`] has not come to an end for too long, where something grows old.
+    pub fn is_stalled(&self) -> bool {
+        self.supply.is_stalled()
+    }
+
+    /// Every origin there is.
+    pub fn sources(&self) -> &Sources {
+        self.supply.sources()
+    }
+
+    /// Takes what is in memory down: what origins said, and the answers in use that were made of it.
+    pub fn capture(&self) -> (Vec<image::Record>, Vec<image::Answer>) {
+        memory::capture(&self.supply, &self.cache)
+    }
+
+    /// Fills memory with what was taken down `since` ago. `shapes` are the representations there
+    /// are, with the routes they are counted under. Returns the origins it is of.
+    pub fn restore(
+        &self,
+        image: &Image,
+        since: Duration,
+        shapes: &[(&'static str, Arc<RouteMetrics>)],
+        is_known: impl Fn(&Reader) -> bool,
+    ) -> BTreeSet<OriginName> {
+        memory::restore(&self.supply, &self.cache, image, since, shapes, is_known)
+    }
+
+    /// An origin does not answer just now: whoever asks for what is remembered of it does not wait.
+    pub fn doubt(&self, origin: &OriginName) {
+        self.supply.doubt(origin);
+    }
+
+    /// What is kept of a prompt in one environment, and how each record came to be. All are meant
+    /// by their names.
+    pub fn why(&self, project: &str, environment: &str, prompt: &PromptName) -> Vec<Why> {
+        self.supply.why(project, environment, prompt)
     }
 
     /// What the maps hold.
@@ -241,91 +357,61 @@ impl Delivery {
         self.cache.holds()
     }
 
-    /// Finds a prompt's template, and how: `None` if it was in memory.
-    async fn find(
-        &self,
-        key: SheetKey,
-        caller: &Caller,
-    ) -> Result<(Arc<Sheet>, Option<Outcome>), Denied> {
-        let (known, found) = match self.cache.sheet(&key) {
-            Some(Known::Absent(absence)) if absence.until <= self.clock.now() => {
-                self.fetch_or_wait(key, caller).await?
+    /// What the origin is to be asked for.
+    fn query(&self, ask: &Ask<'_>) -> Result<Query, Refusal> {
+        let source = self.supply.sources().of(ask.caller.reader())?;
+        let prompt = ask.prompt.clone();
+        match (source.origin.compiles(), ask.resolve) {
+            (Compiles::Here, _) => Ok(Query::Prompt(prompt)),
+            (Compiles::There, Resolve::Variables) => {
+                let view = ask.shape.view().ok_or(Refusal::CompiledByOrigin)?;
+                Ok(Query::Compiled(prompt, Compile::of(view, &ask.variables)))
             }
-            Some(known) => (known, None),
-            None => self.fetch_or_wait(key, caller).await?,
-        };
-        match known {
-            Known::Present(sheet) => Ok((sheet, found)),
-            Known::Absent(_) => Err(Denied {
-                refusal: Refusal::NotFound { noun: Noun::Prompt },
-                outcome: found.unwrap_or(Outcome::Absent),
+            (Compiles::There, Resolve::Nothing) => Err(Refusal::CompiledByOrigin),
+        }
+    }
+
+    /// A finished answer that was made of this very word of the origin.
+    fn kept(&self, key: &AnswerKey, provenance: &Arc<Provenance>) -> Option<Arc<Entry<Finished>>> {
+        self.cache.answer(key).filter(|entry| Arc::ptr_eq(&entry.provenance, provenance))
+    }
+
+    fn status_of(&self, supplied: &Supplied) -> CacheStatus {
+        let Supplied { record, outcome, forwarded } = supplied;
+        self.status(&record.provenance, *outcome, *forwarded, None)
+    }
+
+    fn status(
+        &self,
+        provenance: &Provenance,
+        outcome: Outcome,
+        forwarded: Option<u16>,
+        now: Option<Moment>,
+    ) -> CacheStatus {
+        let ages = provenance.fresh_until().filter(|_| forwarded.is_none());
+        let ttl = match outcome {
+            Outcome::Hit | Outcome::Stale | Outcome::Rescue => ages.map(|until| {
+                let now = now.unwrap_or_else(|| self.supply.now());
+                provenance.used(now);
+                let age = now.saturating_sub(provenance.said_at());
+                self.metrics.served(Duration::from_millis(u64::try_from(age).unwrap_or_default()));
+                let left = until.saturating_sub(now).div_euclid(1_000);
+                // What is known to have changed is not fresh, however young it is.
+                if outcome == Outcome::Hit { left } else { left.min(0) }
             }),
-        }
+            Outcome::Absent
+            | Outcome::Rendered
+            | Outcome::Revalidated
+            | Outcome::Miss
+            | Outcome::Collapsed
+            | Outcome::Refused => None,
+        };
+        CacheStatus { outcome, ttl, forwarded }
     }
 
-    async fn fetch_or_wait(
-        &self,
-        key: SheetKey,
-        caller: &Caller,
-    ) -> Result<(Known, Option<Outcome>), Refusal> {
-        let project = key.tenant.project;
-        let marks = [Mark::Prompt(project, &key.prompt), Mark::Settings(project)];
-        let stamp = self.cache.generations().stamp(marks);
-        let fetch = || self.fetch_sheet(key.clone(), stamp, caller);
-        let flight = self.sheet_flights.join((key.clone(), stamp), fetch);
-        let (landed, boarded) = landing(self.config.deadline, flight).await?;
-        Ok((landed?, Some(of_boarding(boarded))))
-    }
-
-    fn fetch_sheet(
-        &self,
-        key: SheetKey,
-        stamp: Stamp,
-        caller: &Caller,
-    ) -> impl Future<Output = Result<Known, Refusal>> + use<> {
-        let origin = Arc::clone(&self.origin);
-        let metrics = Arc::clone(&self.metrics);
-        let cache = Arc::clone(&self.cache);
-        let until = self.clock.now().plus(self.config.absent_for);
-        let (turns, weight) = (self.turns.clone(), caller.plan().weight);
-        async move {
-            let _turn = turns.take(key.tenant.project, weight).await?;
-            let watch = Stopwatch::start();
-            let edition = origin.edition(key.tenant, &key.prompt).await;
-            match counted(&metrics, &*origin, "edition", watch, edition)? {
-                Some(edition) => {
-                    let sheet = Arc::new(Sheet::new(edition, stamp));
-                    cache.keep_sheet(key, Arc::clone(&sheet));
-                    Ok(Known::Present(sheet))
-                }
-                None => {
-                    let absence = Absence { stamp, until };
-                    cache.keep_absence(key, absence);
-                    Ok(Known::Absent(absence))
-                }
-            }
-        }
-    }
-
-    fn fetch_list(
-        &self,
-        tenant: Tenant,
-        caller: &Caller,
-    ) -> impl Future<Output = Result<List, Refusal>> + use<> {
-        let origin = Arc::clone(&self.origin);
-        let metrics = Arc::clone(&self.metrics);
-        let (turns, weight) = (self.turns.clone(), caller.plan().weight);
-        async move {
-            let _turn = turns.take(tenant.project, weight).await?;
-            let watch = Stopwatch::start();
-            let listed = origin.listing(tenant).await;
-            Ok(counted(&metrics, &*origin, "listing", watch, listed)?.into())
-        }
-    }
-
-    fn answer(&self, entry: Arc<Entry<Finished>>, outcome: Outcome) -> Answer {
-        self.count(outcome);
-        Answer::new(entry, outcome)
+    fn answer(&self, entry: Arc<Entry<Finished>>, status: CacheStatus) -> Answer {
+        self.count(status.outcome);
+        Answer::new(entry, status)
     }
 
     /// Counts where an answer came from. [`Delivery::deliver`] and [`Delivery::list`] do so
@@ -346,6 +432,7 @@ impl std::fmt::Debug for Delivery {
 /// Everything phase 4 needs, free to move to another thread.
 struct Render {
     sheet: Arc<Sheet>,
+    provenance: Arc<Provenance>,
     shape: &'static dyn Shape,
     resolve: Resolve,
     caller: Caller,
@@ -370,18 +457,14 @@ impl Render {
             }
         };
         let grant = self.caller.grant();
-        let page = Page {
-            edition: &self.sheet.edition,
-            prepared,
-            project: &grant.project,
-            compiled: &compiled,
-        };
+        let page = Page { edition: &self.sheet.edition, prepared, compiled: &compiled };
         let Shaped { body, etag } = self.shape.write(&page);
-        let cache_control = cache_control(&grant.environment, &self.config);
+        let lifetimes = lifetimes(&self.config, &self.provenance);
+        let cache_control = cache_control(&grant.environment, lifetimes);
         Ok(finish(
             Representation::json(body, etag, cache_control),
             Arc::clone(&self.route),
-            self.sheet.stamp,
+            Arc::clone(&self.provenance),
         ))
     }
 }
@@ -389,10 +472,10 @@ impl Render {
 fn finish(
     representation: Representation,
     route: Arc<RouteMetrics>,
-    stamp: Stamp,
+    provenance: Arc<Provenance>,
 ) -> Arc<Entry<Finished>> {
     let len_bytes = representation.len_bytes();
-    Arc::new(Entry { answer: Finished { representation, route }, len_bytes, stamp })
+    Arc::new(Entry { answer: Finished { representation, route }, len_bytes, provenance })
 }
 
 /// Refuses an ask that lacks a required variable, naming every one.
@@ -407,48 +490,17 @@ fn require(resolved: &Resolved<'_>) -> Result<(), Refusal> {
     })
 }
 
-fn cache_control(environment: &Environment, config: &Config) -> http::HeaderValue {
+fn cache_control(environment: &Environment, lifetimes: Lifetimes) -> http::HeaderValue {
     match environment.reads {
         Reads::Draft => Lifetimes::draft(),
-        Reads::Published => config.lifetimes.published(),
+        Reads::Published => lifetimes.published(),
     }
 }
 
-/// Waits for a flight, but no longer than the caller's deadline. The flight goes on.
-async fn landing<V>(
-    deadline: Duration,
-    flight: impl Future<Output = (Result<V, cache::flight::Abandoned>, Boarded)>,
-) -> Result<(V, Boarded), Refusal> {
-    match timeout(deadline, flight).await {
-        Ok((Ok(landed), boarded)) => Ok((landed, boarded)),
-        Ok((Err(abandoned), _)) => {
-            tracing::error!(error = %abandoned, "a fetch ended without a result");
-            Err(Refusal::Internal)
-        }
-        Err(_) => Err(Refusal::OriginTimedOut { retry_after: RETRY_AFTER }),
+/// What clients may do with an answer: what fails closed here is not to outlive a failure there.
+fn lifetimes(config: &Config, provenance: &Provenance) -> Lifetimes {
+    match provenance.has_rescue() {
+        true => config.lifetimes,
+        false => Lifetimes { stale_if_error: Duration::ZERO, ..config.lifetimes },
     }
-}
-
-fn of_boarding(boarded: Boarded) -> Outcome {
-    match boarded {
-        Boarded::First => Outcome::Miss,
-        Boarded::Later => Outcome::Collapsed,
-    }
-}
-
-/// Counts and, where it failed, logs one question to an origin: once, where it was asked.
-fn counted<T>(
-    metrics: &Metrics,
-    origin: &dyn Origin,
-    operation: &'static str,
-    watch: Stopwatch,
-    result: Result<T, origins::Error>,
-) -> Result<T, Refusal> {
-    let name = origin.name().as_str();
-    let outcome = result.as_ref().map_or_else(origins::Error::as_str, |_| "ok");
-    metrics.origin_answered(name, operation, outcome, watch.elapsed());
-    result.map_err(|error| {
-        tracing::warn!(origin = name, operation, error = %Chain(&error), "an origin gave no answer");
-        Refusal::from(&error)
-    })
 }

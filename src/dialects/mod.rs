@@ -1,4 +1,4 @@
-//! The APIs callers already speak.
+//! The APIs callers already speak, and the one that edges speak with each other.
 //!
 //! A dialect translates and decides nothing: it reads an ask out of a request, hands it to the
 //! product's verbs, and writes the answer or the refusal as its API does. Each is a folder with the
@@ -14,15 +14,23 @@
 //!
 //! To add one: a folder, a line below, its name in `server::route`, its golden exchanges.
 
+pub mod edge;
 pub mod promptot;
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use crate::access::Gate;
 use crate::delivery::Delivery;
+use crate::model::Refusal;
 use crate::telemetry::metrics::RouteMetrics;
 use crate::wire::Response;
 use crate::wire::body::Limits;
+use crate::wire::limits::whole_seconds;
 
 /// The product's verbs, as every dialect gets them.
 #[derive(Clone, Debug)]
@@ -43,4 +51,40 @@ pub struct Served {
     pub route: Arc<RouteMetrics>,
     /// Why the caller was turned away, if so.
     pub refused: Option<&'static str>,
+}
+
+/// Appends what HTTP itself says of a refusal, whatever the dialect: how to log in, which methods
+/// there are, when to come back.
+pub(crate) fn append_remedy(refusal: &Refusal, headers: &mut HeaderMap) {
+    match refusal {
+        Refusal::Unauthenticated => {
+            let challenge = HeaderValue::from_static("Bearer realm=\"prompt-edge\"");
+            headers.append(WWW_AUTHENTICATE, challenge);
+        }
+        Refusal::MethodNotAllowed { allow } => {
+            headers.append(ALLOW, HeaderValue::from_static(allow));
+        }
+        Refusal::Overloaded { retry_after }
+        | Refusal::QuotaUnknown { retry_after }
+        | Refusal::OriginBroken { retry_after }
+        | Refusal::OriginTimedOut { retry_after }
+        | Refusal::OriginUnreachable { retry_after } => {
+            headers.append(RETRY_AFTER, whole_seconds(*retry_after).into());
+        }
+        Refusal::RateLimited { retry_after, budgets } => {
+            let until = budgets.nearest_to_its_end().map_or(Duration::ZERO, |b| b.resets_in);
+            headers.append(RETRY_AFTER, whole_seconds(until.max(*retry_after)).into());
+        }
+        Refusal::QuotaSpent { budgets } => {
+            let until = budgets.month.map_or(Duration::ZERO, |month| month.resets_in);
+            headers.append(RETRY_AFTER, whole_seconds(until).into());
+        }
+        Refusal::BadInput { .. }
+        | Refusal::CompiledByOrigin
+        | Refusal::Forbidden { .. }
+        | Refusal::NotFound { .. }
+        | Refusal::TooLarge { .. }
+        | Refusal::NotKept
+        | Refusal::Internal => {}
+    }
 }

@@ -9,6 +9,14 @@
 //!
 //! `default` and `input_schema` are left out where there is none; a `null` there is a value.
 //!
+//! What another platform does not have in sections has another field in the place of `blocks`:
+//!
+//! ```json
+//! {"text":"You are {{who}}.", …}
+//! {"messages":[{"role":"system","content":"You are {{who}}."},
+//!              {"type":"placeholder","name":"history"}], …}
+//! ```
+//!
 //! # Invariants
 //!
 //! 1. Reading what was written gives the same content: numbers digit for digit, keys in their
@@ -27,7 +35,7 @@ use sha2::Sha256;
 
 use crate::compile::template;
 use crate::formats::fields::{Fields, Misfit, Place, Problem, flag, list, map, text, verbatim};
-use crate::model::{Block, BlockKind, Content, Variable};
+use crate::model::{Block, BlockKind, Content, Layout, Message, Variable};
 
 /// Why a text is not a version's content.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +63,7 @@ pub fn to_json(content: &Content) -> String {
 /// is not one or is declared twice. The message names the field.
 pub fn from_json(json: &str) -> Result<Content, Error> {
     let value = serde_json::from_str(json).map_err(Error::Json)?;
-    let mut fields = Fields::open(value, &Place::Root, FIELDS)?;
-    Ok(read(&mut fields)?)
+    Ok(of(value, &Place::Root)?)
 }
 
 /// The SHA-256 of [`to_json`] in lower-case hex: a version's `commit`.
@@ -67,17 +74,59 @@ pub fn commit_hash(content: &Content) -> String {
 }
 
 /// The fields of content, wherever it stands.
-const FIELDS: &[&str] = &["blocks", "variables", "model_config", "input_schema"];
+const FIELDS: &[&str] =
+    &["blocks", "text", "messages", "variables", "model_config", "input_schema"];
+
+/// Reads an object that is content and nothing else.
+pub(super) fn of(value: Value, place: &Place<'_>) -> Result<Content, Misfit> {
+    read(&mut Fields::open(value, place, FIELDS)?)
+}
 
 /// Takes content's fields out of an object that may have others.
 pub(super) fn read(fields: &mut Fields<'_>) -> Result<Content, Misfit> {
     Ok(Content {
-        blocks: fields.required("blocks", |value, place| list(value, place, block))?,
+        layout: layout(fields)?,
         variables: fields.optional("variables", variables)?.unwrap_or_default(),
         model_config: fields.optional("model_config", map)?.unwrap_or_default(),
         input_schema: fields.optional("input_schema", verbatim)?,
     })
 }
+
+/// Takes the one field that says what the text is.
+fn layout(fields: &mut Fields<'_>) -> Result<Layout, Misfit> {
+    let blocks = fields.optional("blocks", |value, place| list(value, place, block))?;
+    let text = fields.optional("text", text)?;
+    let messages = fields.optional("messages", |value, place| list(value, place, message))?;
+
+    let given =
+        [blocks.map(Layout::Sections), text.map(Layout::Verbatim), messages.map(Layout::Chat)];
+    let mut given = given.into_iter().flatten();
+    match (given.next(), given.next()) {
+        (None, _) => Err(fields.misfit("blocks", Problem::Missing)),
+        (Some(layout), None) => Ok(layout),
+        (Some(_), Some(_)) => {
+            Err(fields.place().must_be("one text: in `blocks`, in `text` or in `messages`"))
+        }
+    }
+}
+
+fn message(value: Value, place: &Place<'_>) -> Result<Message, Misfit> {
+    if value.get("type").is_none() {
+        let mut fields = Fields::open(value, place, &["role", "content"])?;
+        return Ok(Message::Said {
+            role: fields.required("role", text)?,
+            content: fields.required("content", text)?,
+        });
+    }
+    let mut fields = Fields::open(value, place, &["type", "name"])?;
+    fields.required("type", |value, place| {
+        (value == PLACEHOLDER).then_some(()).ok_or_else(|| place.must_be("`placeholder`"))
+    })?;
+    Ok(Message::Placeholder { name: fields.required("name", text)? })
+}
+
+/// What a message's `type` says, where it has one.
+const PLACEHOLDER: &str = "placeholder";
 
 fn block(value: Value, place: &Place<'_>) -> Result<Block, Misfit> {
     let mut fields = Fields::open(value, place, &["type", "title", "content", "enabled"])?;
@@ -134,7 +183,8 @@ pub(super) fn variable(
 /// Content as it is written.
 #[derive(Serialize)]
 pub(super) struct Shape<'a> {
-    pub(super) blocks: Vec<BlockShape<'a>>,
+    #[serde(flatten)]
+    pub(super) layout: LayoutShape<'a>,
     pub(super) variables: Vec<VariableShape<'a>>,
     pub(super) model_config: &'a Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,10 +194,57 @@ pub(super) struct Shape<'a> {
 impl<'a> From<&'a Content> for Shape<'a> {
     fn from(content: &'a Content) -> Self {
         Self {
-            blocks: content.blocks.iter().map(BlockShape::from).collect(),
+            layout: LayoutShape::from(&content.layout),
             variables: content.variables.iter().map(VariableShape::from).collect(),
             model_config: &content.model_config,
             input_schema: content.input_schema.as_ref(),
+        }
+    }
+}
+
+/// A layout as it is written: one field, named after what it holds.
+#[derive(Serialize)]
+pub(super) enum LayoutShape<'a> {
+    #[serde(rename = "blocks")]
+    Sections(Vec<BlockShape<'a>>),
+    #[serde(rename = "messages")]
+    Chat(Vec<MessageShape<'a>>),
+    #[serde(rename = "text")]
+    Verbatim(&'a str),
+}
+
+impl<'a> From<&'a Layout> for LayoutShape<'a> {
+    fn from(layout: &'a Layout) -> Self {
+        match layout {
+            Layout::Chat(messages) => Self::Chat(messages.iter().map(MessageShape::from).collect()),
+            Layout::Sections(blocks) => {
+                Self::Sections(blocks.iter().map(BlockShape::from).collect())
+            }
+            Layout::Verbatim(text) => Self::Verbatim(text),
+        }
+    }
+}
+
+/// A message as it is written.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum MessageShape<'a> {
+    Placeholder {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        name: &'a str,
+    },
+    Said {
+        role: &'a str,
+        content: &'a str,
+    },
+}
+
+impl<'a> From<&'a Message> for MessageShape<'a> {
+    fn from(message: &'a Message) -> Self {
+        match message {
+            Message::Placeholder { name } => Self::Placeholder { kind: PLACEHOLDER, name },
+            Message::Said { role, content } => Self::Said { role, content },
         }
     }
 }
@@ -207,6 +304,14 @@ mod tests {
         r#""input_schema":{"type":"object","properties":{"who":{"default":[1.0]}}}}"#,
     );
 
+    const VERBATIM: &str = r#"{"text":"You are {{who}}.\n\n","variables":[],"model_config":{}}"#;
+
+    const CHAT: &str = concat!(
+        r#"{"messages":[{"role":"system","content":"You are {{who}}."},"#,
+        r#"{"type":"placeholder","name":"history"},{"role":"","content":""}],"#,
+        r#""variables":[],"model_config":{"model":"gpt-4o"}}"#,
+    );
+
     fn problem(json: &str) -> String {
         from_json(json).unwrap_err().to_string()
     }
@@ -215,7 +320,7 @@ mod tests {
     fn reading_what_was_written_changes_nothing() {
         let empty = r#"{"blocks":[],"variables":[],"model_config":{}}"#;
 
-        for json in [FULL, empty] {
+        for json in [FULL, empty, VERBATIM, CHAT] {
             assert_eq!(to_json(&from_json(json).unwrap()), json);
         }
         assert_eq!(from_json(empty).unwrap(), Content::default());
@@ -247,6 +352,14 @@ mod tests {
             commit_hash(&Content::default()),
             "2cd8a49812a340786c57e8e476de0064057e069a1fd35bb26337fa033f6c88c2"
         );
+        assert_eq!(
+            commit_hash(&from_json(CHAT).unwrap()),
+            "517d5cfe2bd341c29cc440755e03950988636a6156117f752159cbf508c04c2d"
+        );
+        assert_eq!(
+            commit_hash(&from_json(VERBATIM).unwrap()),
+            "6ab08106d952152b2466def46d16fe2dd99f18d42d1179dbcea9ef26104843e5"
+        );
     }
 
     #[test]
@@ -261,8 +374,8 @@ mod tests {
     fn what_may_be_left_out_has_a_plain_meaning() {
         let content = from_json(r#"{"blocks":[{"type":"custom","content":"Hi"}]}"#).unwrap();
 
-        assert_eq!(content.blocks[0].title, "");
-        assert!(content.blocks[0].enabled);
+        assert_eq!(content.blocks()[0].title, "");
+        assert!(content.blocks()[0].enabled);
         assert_eq!(content.input_schema, None);
     }
 
@@ -281,6 +394,16 @@ mod tests {
                 "variables[1].name is there twice",
             ),
             (r#"{"blocks":[],"model_config":[]}"#, "model_config must be an object"),
+            (r#"{"blocks":[],"text":""}"#, "the document must be one text: in `blocks`, in "),
+            (r#"{"text":"","messages":[]}"#, "the document must be one text: in `blocks`, in "),
+            (r#"{"text":[]}"#, "text must be a text"),
+            (r#"{"messages":[{"role":"user"}]}"#, "messages[0].content is missing"),
+            (r#"{"messages":[{"type":"tool","name":"a"}]}"#, "messages[0].type must be `place"),
+            (r#"{"messages":[{"type":"placeholder"}]}"#, "messages[0].name is missing"),
+            (
+                r#"{"messages":[{"role":"user","content":"","name":"a"}]}"#,
+                "messages[0].name is not a known field: known are role, content",
+            ),
             ("{", "not JSON: EOF while parsing an object at line 1 column 1"),
         ] {
             let problem = problem(json);

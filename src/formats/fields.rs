@@ -133,13 +133,23 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Where the object stands.
+    pub(super) fn place(&self) -> &'a Place<'a> {
+        self.place
+    }
+
+    /// Says what is wrong with a field.
+    pub(super) fn misfit(&self, key: &'static str, problem: Problem) -> Misfit {
+        self.place.key(key).misfit(problem)
+    }
+
     /// Takes a field that has to be there.
     pub(super) fn required<T>(
         &mut self,
         key: &'static str,
         read: impl FnOnce(Value, &Place<'_>) -> Result<T, Misfit>,
     ) -> Result<T, Misfit> {
-        self.optional(key, read)?.ok_or_else(|| self.place.key(key).misfit(Problem::Missing))
+        self.optional(key, read)?.ok_or_else(|| self.misfit(key, Problem::Missing))
     }
 
     /// Takes a field if it is there. `null` counts as there.

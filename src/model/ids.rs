@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::model::key::KeyDigest;
+
 /// A project's integer id, given by the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProjectId(pub i64);
@@ -34,10 +36,20 @@ pub struct Tenant {
     pub project: ProjectId,
     /// The environment that decides which version is served.
     pub environment: EnvironmentId,
+    /// The caller's own key, if it is the origin that knows it: only the origin could say that two
+    /// such keys read the same.
+    pub holder: Option<KeyDigest>,
+}
+
+impl Tenant {
+    /// The tenant of a key of ours.
+    pub const fn new(project: ProjectId, environment: EnvironmentId) -> Self {
+        Self { project, environment, holder: None }
+    }
 }
 
 /// The name of an origin in logs, metrics and `Cache-Status`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OriginName(Arc<str>);
 
 impl OriginName {
@@ -65,6 +77,8 @@ pub struct InvalidName(&'static str);
 
 /// A prompt's handle in URLs: `[a-z0-9]+(-[a-z0-9]+)*`, at most 128 bytes.
 ///
+/// Prompts that live on another platform keep the names they have there ([`Slug::foreign`]).
+///
 /// Refused although they would fit: digits alone (Genum's integer ids), `run` (a Genum route),
 /// and the shape of a UUID (a [`PromptId`] stands in the same place of a path).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,6 +97,24 @@ impl Slug {
         let words = title.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty());
         words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("-").parse()
     }
+
+    /// A name that another platform gave: 1 to 256 bytes without control characters. May hold
+    /// blanks and slashes, which a URL has to escape.
+    ///
+    /// # Errors
+    ///
+    /// If it is longer or empty, has a control character, or begins or ends with a blank.
+    pub fn foreign(text: &str) -> Result<Self, InvalidName> {
+        let is_usable = (1..=Self::MAX_FOREIGN_BYTES).contains(&text.len())
+            && text.trim() == text
+            && !text.chars().any(char::is_control);
+        is_usable.then(|| Self(text.into())).ok_or(InvalidName(
+            "a name has 1 to 256 bytes, no control characters and no blank at either end",
+        ))
+    }
+
+    /// The longest name that another platform may give, in bytes.
+    pub const MAX_FOREIGN_BYTES: usize = 256;
 
     /// The slug as it stands in a URL.
     pub fn as_str(&self) -> &str {
@@ -131,6 +163,18 @@ pub enum PromptName {
     Id(PromptId),
     /// By slug.
     Slug(Slug),
+}
+
+impl PromptName {
+    /// A prompt's name in whatever place prompts come from: a UUID, a slug, or what another
+    /// platform calls it.
+    ///
+    /// # Errors
+    ///
+    /// If no platform could call a prompt that; see [`Slug::foreign`].
+    pub fn anywhere(text: &str) -> Result<Self, InvalidName> {
+        text.parse().or_else(|_| Slug::foreign(text).map(Self::Slug))
+    }
 }
 
 impl FromStr for PromptName {

@@ -22,6 +22,8 @@ impl fmt::Debug for KeyDigest {
 pub enum Scope {
     /// Reading compiled prompts and the list of prompts.
     Deliver,
+    /// Reading uncompiled versions: for an edge that has this one as its origin.
+    Edge,
 }
 
 impl Scope {
@@ -29,6 +31,7 @@ impl Scope {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Deliver => "deliver",
+            Self::Edge => "edge",
         }
     }
 }
@@ -108,7 +111,7 @@ pub struct Grant {
 impl Grant {
     /// Whose prompts the key reads, and through which environment.
     pub fn tenant(&self) -> Tenant {
-        Tenant { project: self.project.id, environment: self.environment.id }
+        Tenant::new(self.project.id, self.environment.id)
     }
 }
 

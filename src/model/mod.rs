@@ -12,6 +12,7 @@
 //! dialects need: an integer id *and* a UUID for prompts, numbers *and* UUIDs for versions, a
 //! nullable default per variable, an optional JSON Schema.
 
+pub mod credential;
 pub mod environment;
 pub mod ids;
 pub mod key;
@@ -22,6 +23,7 @@ pub mod refusal;
 pub mod timestamp;
 pub mod transfer;
 
+pub use credential::Credential;
 pub use environment::{Environment, Reads};
 pub use ids::{
     EnvironmentId, InvalidName, KeyId, Label, OriginName, ProjectId, PromptId, PromptName, Slug,
@@ -31,7 +33,8 @@ pub use key::{ApiKey, Grant, KeyDigest, Scope, Standing};
 pub use plan::{Budget, Budgets, Plan, PlanName, Rate};
 pub use project::Project;
 pub use prompt::{
-    Block, BlockKind, Content, Edition, Listed, Overview, Prompt, Variable, Version, Visibility,
+    Block, BlockKind, Content, Edition, Layout, Listed, Message, Overview, Prompt, Variable,
+    Version, Visibility,
 };
 pub use refusal::{Noun, Refusal};
 pub use timestamp::Timestamp;

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::model::ids::ProjectId;
+use crate::model::ids::{OriginName, ProjectId};
 use crate::model::timestamp::Timestamp;
 
 /// A tenant. Its name is unique in a store and is what the command line takes.
@@ -16,6 +16,8 @@ pub struct Project {
     pub name: String,
     /// The plan's name, as it is configured.
     pub plan: String,
+    /// Where its prompts come from; the store itself if `None`.
+    pub origin: Option<OriginName>,
     /// When it was made.
     pub created_at: Timestamp,
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Map;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::model::ids::{PromptId, Slug, VersionId};
 use crate::model::timestamp::Timestamp;
@@ -76,8 +77,8 @@ pub struct Version {
 /// What a version says: everything that decides what is delivered.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Content {
-    /// In the order in which they are joined.
-    pub blocks: Vec<Block>,
+    /// The text, and how it comes together.
+    pub layout: Layout,
     /// Declared variables, in the order of their declaration. Names are unique.
     pub variables: Vec<Variable>,
     /// Model settings, handed through as they are.
@@ -85,6 +86,50 @@ pub struct Content {
     /// A JSON Schema for the variables, handed through as it is. Its `properties.*.default` are
     /// defaults of variables that declare none themselves.
     pub input_schema: Option<Value>,
+}
+
+impl Content {
+    /// The sections; none in any other layout.
+    pub fn blocks(&self) -> &[Block] {
+        match &self.layout {
+            Layout::Sections(blocks) => blocks,
+            Layout::Chat(_) | Layout::Verbatim(_) => &[],
+        }
+    }
+}
+
+/// The text of a version, by how it comes together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Messages of a conversation, in their order.
+    Chat(Vec<Message>),
+    /// Sections, in the order in which they are joined: a prompt as PromptOT has it.
+    Sections(Vec<Block>),
+    /// One text, with `{{variables}}`, that is delivered as it stands.
+    Verbatim(String),
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self::Sections(Vec::new())
+    }
+}
+
+/// One message of a chat prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Gives way to the messages that are the value of a variable.
+    Placeholder {
+        /// The variable's name.
+        name: String,
+    },
+    /// A message of the prompt's own.
+    Said {
+        /// Who says it, in the word of the platform: `system`, `user`, `assistant`, any other.
+        role: String,
+        /// The text, with `{{variables}}`.
+        content: String,
+    },
 }
 
 /// One section of a prompt.
@@ -162,12 +207,17 @@ pub struct Variable {
 /// One version of one prompt as an environment serves it, with the defaults that hold there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Edition {
+    /// The project that owns the prompt, as its origin names it: what answers carry as `project_id`.
+    pub project: Uuid,
     /// The prompt.
     pub prompt: Prompt,
     /// The version the environment serves.
     pub version: Version,
     /// The environment's own defaults.
     pub defaults: Map<String, Value>,
+    /// The other prompts whose text the origin has put into this one: it changes when one of them
+    /// does. Empty where prompts are not composed of one another.
+    pub composed_of: Vec<Slug>,
 }
 
 /// One line of the list of prompts an environment serves.
@@ -179,8 +229,8 @@ pub struct Listed {
     pub name: String,
     /// Handle.
     pub slug: Slug,
-    /// The version the environment serves; `None` for a prompt that has no version yet, which only
-    /// an environment that reads drafts lists.
+    /// The version the environment serves. `None` for a prompt that has no version yet, which only
+    /// an environment that reads drafts lists, and where the origin's list does not say which.
     pub current_version: Option<u32>,
 }
 

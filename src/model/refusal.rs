@@ -70,8 +70,15 @@ pub enum Refusal {
     },
 
     // An origin is at fault.
-    /// It answered nonsense.
-    OriginBroken,
+    /// It compiles the prompt itself and never hands over the version that was asked for.
+    CompiledByOrigin,
+    /// It answered nonsense, or that it failed.
+    OriginBroken {
+        /// Asking earlier would end the same.
+        retry_after: Duration,
+    },
+    /// Nothing is kept of it, and the caller forbade asking the origin (`only-if-cached`).
+    NotKept,
     /// It did not answer in time.
     OriginTimedOut {
         /// Asking earlier would end the same.
@@ -102,7 +109,9 @@ impl Refusal {
             Self::QuotaUnknown { .. } => "quota_unknown",
             Self::QuotaSpent { .. } => "quota_spent",
             Self::RateLimited { .. } => "rate_limited",
-            Self::OriginBroken => "origin_broken",
+            Self::CompiledByOrigin => "compiled_by_origin",
+            Self::OriginBroken { .. } => "origin_broken",
+            Self::NotKept => "not_kept",
             Self::OriginTimedOut { .. } => "origin_timed_out",
             Self::OriginUnreachable { .. } => "origin_unreachable",
             Self::Internal => "internal",

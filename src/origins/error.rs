@@ -22,6 +22,26 @@ pub enum Error {
         origin: OriginName,
     },
 
+    /// It answered that it failed: HTTP 5xx.
+    #[error("{origin} failed with status {status}")]
+    Failed {
+        /// Which one.
+        origin: OriginName,
+        /// What it answered with.
+        status: u16,
+        /// When it wants to be asked again, if it said.
+        retry_after: Option<Duration>,
+    },
+
+    /// It has had too many questions from us: HTTP 429.
+    #[error("{origin} limits how often it is asked")]
+    Limited {
+        /// Which one.
+        origin: OriginName,
+        /// When it wants to be asked again, if it said.
+        retry_after: Option<Duration>,
+    },
+
     /// What it holds is not what its own rules allow. Asking again gives the same.
     #[error("{origin} holds something that is not {expected}")]
     Malformed {
@@ -31,6 +51,33 @@ pub enum Error {
         expected: &'static str,
         /// What was wrong with it.
         source: BoxError,
+    },
+
+    /// It refuses what the caller sent: HTTP 400. The caller is told.
+    #[error("{origin} refuses what was asked")]
+    Refused {
+        /// Which one.
+        origin: OriginName,
+        /// What it says is wrong, without control characters and shortened.
+        problem: String,
+    },
+
+    /// It refuses the key it was asked with: HTTP 401 or 403.
+    #[error("{origin} refuses the key it was asked with, with status {status}")]
+    Rejected {
+        /// Which one.
+        origin: OriginName,
+        /// What it answered with.
+        status: u16,
+    },
+
+    /// It is left alone for a while, because it failed too often or is not to be asked at all.
+    #[error("{origin} is left alone for {retry_after:?}")]
+    Resting {
+        /// Which one.
+        origin: OriginName,
+        /// When it is asked again.
+        retry_after: Duration,
     },
 
     /// It did not answer in the time it had.
@@ -57,7 +104,12 @@ impl Error {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Busy { .. } => "busy",
+            Self::Failed { .. } => "failed",
+            Self::Limited { .. } => "limited",
             Self::Malformed { .. } => "malformed",
+            Self::Refused { .. } => "refused",
+            Self::Rejected { .. } => "rejected",
+            Self::Resting { .. } => "resting",
             Self::TimedOut { .. } => "timed_out",
             Self::Unreachable { .. } => "unreachable",
         }
@@ -69,7 +121,21 @@ impl From<&Error> for Refusal {
     fn from(error: &Error) -> Self {
         match error {
             Error::Busy { .. } => Self::Overloaded { retry_after: RETRY_AFTER },
-            Error::Malformed { .. } => Self::OriginBroken,
+            Error::Failed { retry_after, .. } => {
+                Self::OriginBroken { retry_after: retry_after.unwrap_or(RETRY_AFTER) }
+            }
+            Error::Malformed { .. } | Error::Rejected { .. } => {
+                Self::OriginBroken { retry_after: RETRY_AFTER }
+            }
+            Error::Refused { problem, .. } => {
+                Self::BadInput { field: "variables", problem: problem.clone().into() }
+            }
+            Error::Limited { retry_after, .. } => {
+                Self::OriginUnreachable { retry_after: retry_after.unwrap_or(RETRY_AFTER) }
+            }
+            Error::Resting { retry_after, .. } => {
+                Self::OriginUnreachable { retry_after: *retry_after }
+            }
             Error::TimedOut { .. } => Self::OriginTimedOut { retry_after: RETRY_AFTER },
             Error::Unreachable { .. } => Self::OriginUnreachable { retry_after: RETRY_AFTER },
         }

@@ -34,6 +34,8 @@ pub struct Config {
     pub max_connections: usize,
     /// How many requests are worked on at once. More are refused before any work is done.
     pub max_in_flight: usize,
+    /// Whether origins reach their hooks here too, not only on the operators' side.
+    pub hooks: bool,
 }
 
 impl Default for Config {
@@ -49,6 +51,8 @@ impl Default for Config {
             max_connections: 10_000,
             // Each holds a request and waits for something: far below what memory allows.
             max_in_flight: 4_096,
+            // A vendor outside of one's network needs them; what is not needed stays shut.
+            hooks: false,
         }
     }
 }

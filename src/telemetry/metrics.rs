@@ -5,6 +5,7 @@
 //! [`Metrics::lookups`] cost an index and a relaxed addition, no map.
 
 use std::fmt;
+use std::hash::Hash;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -17,7 +18,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
+
+use crate::model::{OriginName, Timestamp};
 
 /// What `/metrics` answers with. Prometheus 3 refuses a scrape without a known type.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -25,6 +28,12 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// From 50 µs, below which a memory answer lies, to 5 s, the default deadline of a request.
 const DURATION_BUCKETS: [f64; 14] =
     [50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 1.0, 5.0];
+
+/// In seconds: the windows of freshness, to their defaults.
+const AGE_BUCKETS: [f64; 10] = [1.0, 5.0, 15.0, 30.0, 45.0, 60.0, 300.0, 3600.0, 21600.0, 86400.0];
+
+/// In seconds: a hook, a poll, the bound of staleness.
+const DELAY_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0];
 
 /// All metrics of one edge.
 pub struct Metrics {
@@ -34,12 +43,118 @@ pub struct Metrics {
     lookups: Family<OutcomeLabels, Counter>,
     cache_entries: Family<CacheLabels, Gauge>,
     cache_weight: Family<CacheLabels, Gauge>,
-    origin_requests: Family<OriginLabels, Counter>,
-    origin_duration: Family<OperationLabels, Histogram, fn() -> Histogram>,
-    changes: Counter,
+    origins: OriginMetrics,
+    memory: MemoryMetrics,
     decisions: Family<DecisionLabels, Counter>,
     overdrafts: Counter,
     shed: Family<ReasonLabels, Counter>,
+}
+
+/// How origins are asked, and what they tell.
+struct OriginMetrics {
+    requests: Family<OriginLabels, Counter>,
+    duration: Family<OperationLabels, Histogram, fn() -> Histogram>,
+    breaker: Family<NamedOrigin, Gauge>,
+    last_success: Family<NamedOrigin, Gauge>,
+    retries: Family<RetryLabels, Counter>,
+    rejections: Family<NamedOrigin, Counter>,
+    changes: Counter,
+    hooks: Family<HookLabels, Counter>,
+}
+
+impl OriginMetrics {
+    fn declared(all: &mut Registry) -> Self {
+        let last_success = Family::default();
+        all.register_with_unit(
+            "origin_last_success_timestamp",
+            "When an origin last answered a question",
+            Unit::Seconds,
+            last_success.clone(),
+        );
+        Self {
+            requests: declared(all, "origin_requests", "Questions to an origin"),
+            duration: timed(all, "origin_request_duration", "Time an origin took to answer"),
+            breaker: declared(
+                all,
+                "origin_breaker",
+                "Whether an origin is asked: 0 closed, 1 half open, 2 open",
+            ),
+            last_success,
+            retries: declared(all, "origin_retries", "Questions asked again"),
+            rejections: declared(
+                all,
+                "origin_rejections",
+                "Refusals of a key that is configured for an origin: alert on any",
+            ),
+            changes: declared(all, "changes", "Changes reported by an origin and applied"),
+            hooks: declared(all, "hooks", "Hooks received from an origin"),
+        }
+    }
+}
+
+/// How old what is in memory is, and whether it is kept young.
+struct MemoryMetrics {
+    served_age: Histogram,
+    publish_delay: Histogram,
+    refresh_stalled: Gauge,
+    snapshot: Gauge,
+}
+
+impl MemoryMetrics {
+    fn declared(all: &mut Registry) -> Self {
+        let served_age = Histogram::new(AGE_BUCKETS);
+        all.register_with_unit(
+            "served_age",
+            "Time since the origin last said that a served answer is so",
+            Unit::Seconds,
+            served_age.clone(),
+        );
+        let publish_delay = Histogram::new(DELAY_BUCKETS);
+        all.register_with_unit(
+            "publish_delay",
+            "Time from an origin's word that something changed to its new text being here",
+            Unit::Seconds,
+            publish_delay.clone(),
+        );
+        let snapshot = Gauge::default();
+        all.register_with_unit(
+            "snapshot_timestamp",
+            "When what the snapshot holds was in memory; its age is the time since",
+            Unit::Seconds,
+            snapshot.clone(),
+        );
+        let refresh_stalled = declared(
+            all,
+            "refresh_stalled",
+            "1 while what is in use is not asked for again as it should be: alert on it",
+        );
+        Self { served_age, publish_delay, refresh_stalled, snapshot }
+    }
+}
+
+/// Declares a metric without a unit.
+fn declared<M>(all: &mut Registry, name: &'static str, help: &'static str) -> M
+where
+    M: Metric + Clone + Default,
+{
+    let metric = M::default();
+    all.register(name, help, metric.clone());
+    metric
+}
+
+/// Declares how long something takes.
+fn timed<L>(
+    all: &mut Registry,
+    name: &'static str,
+    help: &'static str,
+) -> Family<L, Histogram, fn() -> Histogram>
+where
+    L: EncodeLabelSet + Clone + fmt::Debug + Hash + Eq + Send + Sync + 'static,
+{
+    let histogram: fn() -> Histogram = || Histogram::new(DURATION_BUCKETS);
+    let family = Family::new_with_constructor(histogram);
+    all.register_with_unit(name, help, Unit::Seconds, family.clone());
+    family
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -51,6 +166,12 @@ struct DecisionLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ReasonLabels {
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct HookLabels {
+    origin: String,
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -88,67 +209,58 @@ struct OperationLabels {
     operation: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct NamedOrigin {
+    origin: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RetryLabels {
+    origin: String,
+    reason: &'static str,
+}
+
+impl NamedOrigin {
+    fn of(origin: &str) -> Self {
+        Self { origin: origin.to_owned() }
+    }
+}
+
 impl Metrics {
     /// Declares every metric. `revision` is the source revision the binary was built from.
     pub fn new(version: &'static str, revision: &'static str) -> Self {
-        let histogram: fn() -> Histogram = || Histogram::new(DURATION_BUCKETS);
-        let requests = Family::default();
-        let request_duration = Family::new_with_constructor(histogram);
-        let lookups = Family::default();
-        let (cache_entries, cache_weight) = (Family::default(), Family::default());
-        let origin_requests = Family::default();
-        let origin_duration = Family::new_with_constructor(histogram);
-        let changes = Counter::default();
-        let (decisions, overdrafts, shed) =
-            (Family::default(), Counter::default(), Family::default());
+        let mut registry = Registry::with_prefix("prompt_edge");
+        let build = Info::new([("version", version), ("revision", revision)]);
+        registry.register("build", "The running binary", build);
 
-        let mut all = Registry::with_prefix("prompt_edge");
-        all.register("http_requests", "Answered requests", requests.clone());
-        all.register_with_unit(
-            "http_request_duration",
-            "Time from a request's head to its answer's head",
-            Unit::Seconds,
-            request_duration.clone(),
-        );
-        all.register("cache_lookups", "Where answers came from", lookups.clone());
-        all.register("cache_entries", "Entries held", cache_entries.clone());
-        all.register_with_unit(
-            "cache_weight",
-            "Memory that the entries are reckoned to take",
-            Unit::Bytes,
-            cache_weight.clone(),
-        );
-        all.register("origin_requests", "Questions to an origin", origin_requests.clone());
-        all.register_with_unit(
-            "origin_request_duration",
-            "Time an origin took to answer",
-            Unit::Seconds,
-            origin_duration.clone(),
-        );
-        all.register("changes", "Changes reported by an origin and applied", changes.clone());
-        all.register("limit_decisions", "What plans decided of requests", decisions.clone());
-        all.register(
+        let all = &mut registry;
+        let requests = declared(all, "http_requests", "Answered requests");
+        let request_duration =
+            timed(all, "http_request_duration", "Time from a request's head to its answer's head");
+        let lookups = declared(all, "cache_lookups", "Where answers came from");
+        let cache_entries = declared(all, "cache_entries", "Entries held");
+        let cache_weight = Family::default();
+        let weight = "Memory that the entries are reckoned to take";
+        all.register_with_unit("cache_weight", weight, Unit::Bytes, cache_weight.clone());
+        let decisions = declared(all, "limit_decisions", "What plans decided of requests");
+        let overdrafts = declared(
+            all,
             "ledger_overdrafts",
             "Requests admitted while the ledger of months was away: alert on any",
-            overdrafts.clone(),
         );
-        all.register("shed", "Connections and requests shed over a limit", shed.clone());
-        let build = Info::new([("version", version), ("revision", revision)]);
-        all.register("build", "The running binary", build);
-
+        let shed = declared(all, "shed", "Connections and requests shed over a limit");
         Self {
-            registry: all,
             requests,
             request_duration,
             lookups,
             cache_entries,
             cache_weight,
-            origin_requests,
-            origin_duration,
-            changes,
             decisions,
             overdrafts,
             shed,
+            origins: OriginMetrics::declared(all),
+            memory: MemoryMetrics::declared(all),
+            registry,
         }
     }
 
@@ -183,6 +295,11 @@ impl Metrics {
         self.shed.get_or_create_owned(&ReasonLabels { reason })
     }
 
+    /// The counter of an origin's hooks, by what came of them.
+    pub fn hooks(&self, origin: &OriginName, outcome: &'static str) -> Counter {
+        self.origins.hooks.get_or_create_owned(&HookLabels { origin: origin.to_string(), outcome })
+    }
+
     /// Sets what a cache holds at the moment.
     pub fn cache_holds(&self, cache: &'static str, entries: u64, weight_bytes: u64) {
         let labels = CacheLabels { cache };
@@ -201,13 +318,55 @@ impl Metrics {
     ) {
         let origin = origin.to_owned();
         let labels = OperationLabels { origin: origin.clone(), operation };
-        self.origin_duration.get_or_create(&labels).observe(took.as_secs_f64());
-        self.origin_requests.get_or_create(&OriginLabels { origin, operation, outcome }).inc();
+        self.origins.duration.get_or_create(&labels).observe(took.as_secs_f64());
+        self.origins.requests.get_or_create(&OriginLabels { origin, operation, outcome }).inc();
+    }
+
+    /// Notes the age of an answer that was served, of those that grow old.
+    pub fn served(&self, age: Duration) {
+        self.memory.served_age.observe(age.as_secs_f64());
+    }
+
+    /// Notes how long a change took to get here.
+    pub fn published(&self, took: Duration) {
+        self.memory.publish_delay.observe(took.as_secs_f64());
+    }
+
+    /// Says whether what is in use is asked for again as it should be.
+    pub fn refresh_is_stalled(&self, is_stalled: bool) {
+        self.memory.refresh_stalled.set(i64::from(is_stalled));
+    }
+
+    /// The gauge of an origin's breaker, to be kept by the breaker: 0 closed, 1 half open, 2 open.
+    pub fn origin_breaker(&self, origin: &str) -> Gauge {
+        self.origins.breaker.get_or_create_owned(&NamedOrigin::of(origin))
+    }
+
+    /// Notes that an origin answered a question at `at`.
+    pub fn origin_succeeded(&self, origin: &str, at: Timestamp) {
+        let seconds = at.as_millis().div_euclid(1_000);
+        self.origins.last_success.get_or_create(&NamedOrigin::of(origin)).set(seconds);
+    }
+
+    /// Counts a question that is asked again. `reason` is the kind of the error before.
+    pub fn origin_retried(&self, origin: &str, reason: &'static str) {
+        let labels = RetryLabels { origin: origin.to_owned(), reason };
+        self.origins.retries.get_or_create(&labels).inc();
+    }
+
+    /// Counts a refusal of the key that is configured for an origin.
+    pub fn origin_rejected(&self, origin: &str) {
+        self.origins.rejections.get_or_create(&NamedOrigin::of(origin)).inc();
+    }
+
+    /// Notes that the snapshot holds what was in memory at `at`.
+    pub fn snapshot_written(&self, at: Timestamp) {
+        self.memory.snapshot.set(at.as_millis().div_euclid(1_000));
     }
 
     /// Counts changes that an origin reported.
     pub fn changes_applied(&self, count: usize) {
-        self.changes.inc_by(count as u64);
+        self.origins.changes.inc_by(count as u64);
     }
 
     /// Everything, in the text form of OpenMetrics.

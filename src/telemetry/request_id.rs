@@ -1,8 +1,10 @@
 //! The name of one request: `X-Request-Id`.
 
+use http::Extensions;
 use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
+use http::request::Parts;
 use uuid::Uuid;
 
 /// The header, on requests and on every answer.
@@ -18,6 +20,20 @@ pub fn of(headers: &HeaderMap) -> HeaderValue {
     };
     headers.get(X_REQUEST_ID).filter(is_usable).cloned().unwrap_or_else(fresh)
 }
+
+/// Leaves a request's name with it, for whoever answers it.
+pub fn keep(parts: &mut Extensions, id: &HeaderValue) {
+    parts.insert(Kept(id.clone()));
+}
+
+/// The name that [`keep`] left.
+pub fn known(parts: &Parts) -> &str {
+    let kept = parts.extensions.get::<Kept>();
+    kept.and_then(|Kept(id)| id.to_str().ok()).unwrap_or_default()
+}
+
+#[derive(Clone)]
+struct Kept(HeaderValue);
 
 #[expect(clippy::expect_used, reason = "a hyphenated UUID is ASCII")]
 fn fresh() -> HeaderValue {

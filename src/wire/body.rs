@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
 use tokio::time::timeout;
 
 use crate::model::Refusal;
+use crate::wire::Response;
+use crate::wire::representation::uncached_error;
 
 /// How much of a body is waited for. Without both, one caller could hold as much as it likes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,15 @@ where
         Ok(Err(_)) => Err(bad("it broke off before its end: send it again")),
         Err(_) => Err(bad("it did not arrive in time: send it again, without pauses")),
     }
+}
+
+/// What an operator or an origin is told of a body that was not read.
+pub fn refused(refusal: &Refusal) -> Response {
+    if let Refusal::TooLarge { limit_bytes } = refusal {
+        let problem = format!("body: longer than {limit_bytes} bytes: send less");
+        return uncached_error(StatusCode::PAYLOAD_TOO_LARGE, &problem);
+    }
+    uncached_error(StatusCode::BAD_REQUEST, "body: it did not arrive as a whole: send it again")
 }
 
 fn bad(problem: &'static str) -> Refusal {

@@ -55,6 +55,28 @@ impl Lifetimes {
     }
 }
 
+/// How long whoever gave an answer lets it be kept. `None` does not limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// Used without asking.
+    pub fresh: Option<Duration>,
+    /// After that, used while asking.
+    pub stale: Option<Duration>,
+    /// After that, used if asking fails.
+    pub rescue: Option<Duration>,
+}
+
+/// What a request's `Cache-Control` demands of caches (RFC 9111 §5.2.1), as far as this one goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// The origin is to be asked.
+    pub no_cache: bool,
+    /// The origin is not to be asked.
+    pub only_if_cached: bool,
+    /// How much older than fresh an answer may be; `Duration::MAX` is any age.
+    pub max_stale: Option<Duration>,
+}
+
 /// Where an answer came from. The same words are the metric's labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -63,8 +85,14 @@ pub enum Outcome {
     Hit,
     /// The prompt was known to be absent.
     Absent,
+    /// What was in memory had grown old; the origin is being asked behind.
+    Stale,
+    /// What was in memory is older than that, or known to have changed, but the origin failed.
+    Rescue,
     /// The template was in memory; these variables were new and were rendered here.
     Rendered,
+    /// What was in memory was outdated: the origin was asked, by this request.
+    Revalidated,
     /// The origin was asked, by this request.
     Miss,
     /// The origin was asked, by another request that this one waited for.
@@ -75,31 +103,71 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 6] =
-        [Self::Hit, Self::Absent, Self::Rendered, Self::Miss, Self::Collapsed, Self::Refused];
+    pub const ALL: [Self; 9] = [
+        Self::Hit,
+        Self::Absent,
+        Self::Stale,
+        Self::Rescue,
+        Self::Rendered,
+        Self::Revalidated,
+        Self::Miss,
+        Self::Collapsed,
+        Self::Refused,
+    ];
 
     /// The label in metrics and log lines.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",
             Self::Absent => "absent",
+            Self::Stale => "stale",
+            Self::Rescue => "rescue",
             Self::Rendered => "rendered",
+            Self::Revalidated => "revalidated",
             Self::Miss => "miss",
             Self::Collapsed => "collapsed",
             Self::Refused => "refused",
         }
     }
+}
 
-    /// The value of `Cache-Status`.
-    pub const fn cache_status(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::Hit => "prompt-edge; hit",
-            Self::Absent => "prompt-edge; hit; detail=absent",
-            Self::Rendered => "prompt-edge; fwd=uri-miss; stored; detail=rendered",
-            Self::Miss => "prompt-edge; fwd=uri-miss; stored",
-            Self::Collapsed => "prompt-edge; fwd=uri-miss; collapsed",
-            Self::Refused => "prompt-edge; detail=refused",
-        })
+/// The value of `Cache-Status` (RFC 9211).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheStatus {
+    /// Where the answer came from.
+    pub outcome: Outcome,
+    /// For how many more seconds it is fresh; negative if it is not. `None` if it does not age.
+    pub ttl: Option<i64>,
+    /// With which status the origin answered.
+    pub forwarded: Option<u16>,
+}
+
+impl CacheStatus {
+    /// One that is as good tomorrow, and came from nowhere over HTTP.
+    pub const fn of(outcome: Outcome) -> Self {
+        Self { outcome, ttl: None, forwarded: None }
+    }
+
+    /// The header's value. One that neither ages nor was forwarded costs no allocation.
+    #[expect(clippy::expect_used, reason = "the parts are ASCII")]
+    pub fn header(self) -> HeaderValue {
+        let (before, after) = match self.outcome {
+            Outcome::Hit | Outcome::Stale => ("prompt-edge; hit", ""),
+            Outcome::Absent => ("prompt-edge; hit", "; detail=absent"),
+            Outcome::Rescue => ("prompt-edge; hit", "; detail=rescue"),
+            Outcome::Rendered => ("prompt-edge; fwd=uri-miss", "; stored; detail=rendered"),
+            Outcome::Revalidated => ("prompt-edge; fwd=stale", "; stored"),
+            Outcome::Miss => ("prompt-edge; fwd=uri-miss", "; stored"),
+            Outcome::Collapsed => ("prompt-edge; fwd=uri-miss", "; collapsed"),
+            Outcome::Refused => ("prompt-edge", "; detail=refused"),
+        };
+        let value = match (self.ttl, self.forwarded) {
+            (None, None) if after.is_empty() => return HeaderValue::from_static(before),
+            (None, None) => [before, after].concat(),
+            (Some(ttl), _) => format!("{before}; ttl={ttl}{after}"),
+            (None, Some(status)) => format!("{before}; fwd-status={status}{after}"),
+        };
+        HeaderValue::try_from(value).expect("the parts are ASCII")
     }
 }
 
@@ -113,5 +181,29 @@ mod tests {
             Lifetimes::default().published(),
             "private, max-age=30, stale-while-revalidate=300, stale-if-error=86400"
         );
+    }
+
+    #[test]
+    fn a_cache_status_says_where_an_answer_came_from() {
+        let status = |outcome, ttl, forwarded| CacheStatus { outcome, ttl, forwarded }.header();
+
+        for (value, expected) in [
+            (status(Outcome::Hit, None, None), "prompt-edge; hit"),
+            (status(Outcome::Hit, Some(27), None), "prompt-edge; hit; ttl=27"),
+            (status(Outcome::Stale, Some(-3), None), "prompt-edge; hit; ttl=-3"),
+            (status(Outcome::Rescue, Some(-40), None), "prompt-edge; hit; ttl=-40; detail=rescue"),
+            (
+                status(Outcome::Miss, None, Some(200)),
+                "prompt-edge; fwd=uri-miss; fwd-status=200; stored",
+            ),
+            (
+                status(Outcome::Revalidated, None, Some(304)),
+                "prompt-edge; fwd=stale; fwd-status=304; stored",
+            ),
+            (status(Outcome::Collapsed, None, None), "prompt-edge; fwd=uri-miss; collapsed"),
+            (status(Outcome::Refused, None, None), "prompt-edge; detail=refused"),
+        ] {
+            assert_eq!(value, expected);
+        }
     }
 }

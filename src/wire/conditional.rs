@@ -19,6 +19,13 @@ impl ETag {
         Self(HeaderValue::from_maybe_shared(tag).expect("base64url is a header value"))
     }
 
+    /// A tag as it was written down: quoted, printable ASCII between.
+    pub fn parse(text: &str) -> Option<Self> {
+        let opaque = text.strip_prefix('"')?.strip_suffix('"')?;
+        let is_opaque = opaque.bytes().all(|b| b.is_ascii_graphic() && b != b'"');
+        is_opaque.then(|| HeaderValue::from_str(text).ok().map(Self))?
+    }
+
     /// The value of the `ETag` header.
     pub fn as_header(&self) -> &HeaderValue {
         &self.0

@@ -1,20 +1,25 @@
 //! HTTP vocabulary: what RFC 9110, 9111 and 9211 say, free of any dialect.
 //!
 //! * [`conditional`]: entity tags and `If-None-Match`.
-//! * [`caching`]: `Cache-Control` and `Cache-Status`.
+//! * [`caching`]: `Cache-Control` and `Cache-Status`; [`directives`] reads the former.
 //! * [`limits`]: `RateLimit`, `RateLimit-Policy` and their forerunners.
 //! * [`representation`]: an answer's ready bytes and headers, and how a response is made of them.
+//! * [`retry`]: reading `Retry-After`.
 //! * [`query`]: the pairs of a request target.
 //! * [`body`]: reading a request's body up to a limit.
-//! * [`client`]: one small request to an edge's admin listener.
+//! * [`client`]: asking other servers.
+//! * [`probe`]: one small request to an edge's admin listener.
 
 pub mod body;
 pub mod caching;
 pub mod client;
 pub mod conditional;
+pub mod directives;
 pub mod limits;
+pub mod probe;
 pub mod query;
 pub mod representation;
+pub mod retry;
 
 pub use conditional::ETag;
 pub use representation::Representation;

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use prompt_edge::authoring::files;
+use prompt_edge::formats::files;
 use prompt_edge::model::{Content, Portable};
 use prompt_edge::origins::sqlite::{Config, SqliteStore};
-use prompt_edge::origins::{Change, Cursor, Origin, Store};
+use prompt_edge::origins::{Change, Cursor, Store};
 use rusqlite::Connection;
 use tokio::time::timeout;
 
@@ -50,7 +50,7 @@ async fn written(store: &SqliteStore, mut cursor: Cursor, count: usize) -> BTree
         let told = told.expect("the store answers");
         slugs.extend(told.changes.iter().filter_map(|change| match change {
             Change::Prompt { slug, .. } => Some(slug.to_string()),
-            Change::Everything | Change::Key(_) | Change::Project(_) => None,
+            Change::Everything | Change::Key(_) | Change::Named(_) | Change::Project(_) => None,
         }));
         cursor = told.cursor;
     }

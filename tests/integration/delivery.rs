@@ -1,11 +1,15 @@
 //! What callers see of delivery: one answer for one meaning, no text from before a change, and
 //! prompts that stay while the store is away.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use prompt_edge::app::OpenedOrigin;
 use prompt_edge::cache;
 use prompt_edge::config::Config;
 use prompt_edge::delivery;
+use prompt_edge::delivery::freshness::Freshness;
+use prompt_edge::origins::Origin;
 use serde_json::json;
 
 use crate::harness::edge::Edge;
@@ -13,6 +17,7 @@ use crate::harness::exchange::{
     ABSENT, COLLAPSED, HIT, MISS, RENDERED, compiled, compiled_with, query, request, with,
 };
 use crate::harness::prompt::{Draft, prompt};
+use crate::harness::promptot::{PromptOt, mapped};
 use crate::harness::watched::Fault;
 
 const ID: &str = "0198f3a1-7c2e-7d30-9a4b-5c6d7e8f9a01";
@@ -277,11 +282,12 @@ async fn whoever_asks_for_the_list_after_a_change_does_not_join_a_fetch_from_bef
 async fn an_absence_is_remembered_as_long_as_it_is_meant_to_be() {
     let edge = Edge::serving([]).await;
     edge.get(compiled("nowhere"), &edge.live).await.expect_refusal(404, "NOT_FOUND");
-    edge.clock.advance(Duration::from_millis(4_999));
+    // Each absence ends at a moment of its own, in the last fifth of its time.
+    edge.clock.advance(Duration::from_millis(3_999));
     edge.get(compiled("nowhere"), &edge.live).await.expect_refusal(404, "NOT_FOUND");
     assert_eq!(edge.store.asked().editions, 1, "it is known to be absent");
 
-    edge.clock.advance(Duration::from_millis(1));
+    edge.clock.advance(Duration::from_millis(1_001));
     edge.get(compiled("nowhere"), &edge.live).await.expect_refusal(404, "NOT_FOUND");
 
     assert_eq!(edge.store.asked().editions, 2, "after `absent_for` the store is asked again");
@@ -615,4 +621,23 @@ async fn an_edge_is_ready_once_the_store_has_told_where_its_changes_are() {
     let edge = Edge::serving([]).await;
 
     edge.page("/readyz").await.expect_status(200);
+}
+
+/// The origin's 404 is over the moment the origin says so: nobody is told it again because the
+/// origin cannot be asked.
+#[tokio::test]
+async fn an_absence_that_is_over_does_not_rescue() {
+    let platform = PromptOt::start().await;
+    let origin = Arc::new(mapped(&platform));
+    let name = origin.name().clone();
+    let (guard, freshness) = (None, Freshness::default());
+    let opened = OpenedOrigin { origin, guard, freshness, lets_keys_through: false };
+    let edge = Edge::in_front_of(&Config::default(), vec![opened], []).await;
+    let key = edge.project_of("promptot", "remote").await;
+    edge.get(compiled("greeting"), &key).await.expect_refusal(404, "NOT_FOUND");
+
+    edge.assembly.delivery.told(&name, vec!["greeting".parse().expect("a name")], None);
+    platform.vendor.kill().await;
+
+    edge.get(compiled("greeting"), &key).await.expect_refusal(503, "ORIGIN_UNREACHABLE");
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use prompt_edge::config;
+use prompt_edge::model::{OriginName, Timestamp};
 use prompt_edge::telemetry::Metrics;
 
 #[test]
@@ -34,8 +35,13 @@ fn declared_metrics() -> BTreeSet<String> {
     metrics.lookups("hit").inc();
     metrics.cache_holds("answers", 0, 0);
     metrics.origin_answered("store", "edition", "ok", Duration::ZERO);
+    metrics.origin_breaker("store");
+    metrics.origin_succeeded("store", Timestamp::default());
+    metrics.origin_retried("store", "failed");
+    metrics.origin_rejected("store");
     metrics.decisions("free", "admitted").inc();
     metrics.shed("connections").inc();
+    metrics.hooks(&OriginName::new("promptot"), "applied").inc();
 
     let text = metrics.encode().expect("metrics can be written");
     let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));

@@ -237,6 +237,17 @@ async fn a_server_writes_down_when_keys_were_used() {
     assert!(keys[1]["last_used_at"].is_null(), "{keys}");
 }
 
+#[test]
+fn a_project_whose_origin_is_not_configured_is_named_at_the_start() {
+    let folder = Folder::new();
+    folder.write("with.toml", "[[origins]]\nname = \"a\"\nkind = \"files\"\npath = \"prompts\"\n");
+    folder.run("projects create acme --plan free --origin a --config with.toml").done();
+
+    let mut server = folder.serve("--offline");
+
+    server.says("the project's origin is not configured project=\"acme\" origin=a");
+}
+
 #[tokio::test]
 async fn the_same_store_can_be_served_twice() {
     let folder = Folder::with_project();

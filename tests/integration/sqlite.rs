@@ -5,7 +5,7 @@ use std::time::Duration;
 use prompt_edge::ledger::{Ask, Holder, Ledger, Month, Usage};
 use prompt_edge::model::{KeyDigest, ProjectId};
 use prompt_edge::origins::sqlite::{Config, OpenError, SqliteStore};
-use prompt_edge::origins::{Change, Cursor, Error, NewProject, Origin, Store, WriteError};
+use prompt_edge::origins::{Change, Cursor, Error, NewProject, Store, WriteError};
 use rusqlite::Connection;
 use uuid::Uuid;
 
@@ -194,7 +194,7 @@ async fn a_renamed_prompt_changes_under_both_slugs() {
         .iter()
         .map(|change| match change {
             Change::Prompt { slug, .. } => slug.as_str(),
-            Change::Everything | Change::Key(_) | Change::Project(_) => "",
+            Change::Everything | Change::Key(_) | Change::Named(_) | Change::Project(_) => "",
         })
         .collect();
     assert_eq!(slugs, ["greeting", "welcome"]);
@@ -207,7 +207,7 @@ async fn a_write_waits_no_longer_than_it_may_for_another_process() {
     let impatient = Config { busy_timeout: Duration::ZERO, ..store::patient(&path) };
     let store = SqliteStore::open(impatient).expect("the store opens");
     let other = Connection::open(&path).expect("the file opens");
-    let new = || NewProject { name: "acme".into(), plan: "free".into(), at: at(1) };
+    let new = || NewProject { name: "acme".into(), plan: "free".into(), origin: None, at: at(1) };
 
     other.execute_batch("BEGIN IMMEDIATE").expect("the file can be locked");
     let refused = store.create_project(new()).await;

@@ -4,16 +4,13 @@
 //! each `match`.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
-use http::HeaderValue;
 use http::StatusCode;
-use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 
+use crate::dialects;
 use crate::model::{Noun, Refusal};
 use crate::wire::Response;
-use crate::wire::limits::whole_seconds;
 use crate::wire::representation::uncached_json;
 
 /// The whole response to a refused request.
@@ -21,37 +18,7 @@ pub fn respond(refusal: &Refusal) -> Response {
     let body = Body { data: None, error: Error { code: code(refusal), message: message(refusal) } };
     let bytes = serde_json::to_vec(&body).unwrap_or_default();
     let mut response = uncached_json(status(refusal), bytes);
-
-    let headers = response.headers_mut();
-    match refusal {
-        Refusal::Unauthenticated => {
-            let challenge = HeaderValue::from_static("Bearer realm=\"prompt-edge\"");
-            headers.append(WWW_AUTHENTICATE, challenge);
-        }
-        Refusal::MethodNotAllowed { allow } => {
-            headers.append(ALLOW, HeaderValue::from_static(allow));
-        }
-        Refusal::Overloaded { retry_after }
-        | Refusal::QuotaUnknown { retry_after }
-        | Refusal::OriginTimedOut { retry_after }
-        | Refusal::OriginUnreachable { retry_after } => {
-            headers.append(RETRY_AFTER, whole_seconds(*retry_after).into());
-        }
-        Refusal::RateLimited { retry_after, budgets } => {
-            let until = budgets.nearest_to_its_end().map_or(Duration::ZERO, |b| b.resets_in);
-            headers.append(RETRY_AFTER, whole_seconds(until.max(*retry_after)).into());
-        }
-        Refusal::QuotaSpent { budgets } => {
-            let until = budgets.month.map_or(Duration::ZERO, |month| month.resets_in);
-            headers.append(RETRY_AFTER, whole_seconds(until).into());
-        }
-        Refusal::BadInput { .. }
-        | Refusal::Forbidden { .. }
-        | Refusal::NotFound { .. }
-        | Refusal::TooLarge { .. }
-        | Refusal::OriginBroken
-        | Refusal::Internal => {}
-    }
+    dialects::append_remedy(refusal, response.headers_mut());
     response
 }
 
@@ -65,12 +32,14 @@ pub const fn status(refusal: &Refusal) -> StatusCode {
         Refusal::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
         Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Refusal::OriginBroken => StatusCode::BAD_GATEWAY,
+        Refusal::CompiledByOrigin => StatusCode::NOT_IMPLEMENTED,
+        Refusal::OriginBroken { .. } => StatusCode::BAD_GATEWAY,
         Refusal::RateLimited { .. } | Refusal::QuotaSpent { .. } => StatusCode::TOO_MANY_REQUESTS,
         Refusal::Overloaded { .. }
         | Refusal::QuotaUnknown { .. }
         | Refusal::OriginUnreachable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        Refusal::OriginTimedOut { .. } => StatusCode::GATEWAY_TIMEOUT,
+        // RFC 9111 §5.2.1.7 names the status for `only-if-cached`.
+        Refusal::OriginTimedOut { .. } | Refusal::NotKept => StatusCode::GATEWAY_TIMEOUT,
     }
 }
 
@@ -85,7 +54,9 @@ const fn code(refusal: &Refusal) -> &'static str {
         Refusal::RateLimited { .. } | Refusal::QuotaSpent { .. } => "RATE_LIMITED",
         Refusal::Overloaded { .. } => "OVERLOADED",
         Refusal::QuotaUnknown { .. } => "QUOTA_UNKNOWN",
-        Refusal::OriginBroken => "ORIGIN_BROKEN",
+        Refusal::CompiledByOrigin => "COMPILED_BY_ORIGIN",
+        Refusal::OriginBroken { .. } => "ORIGIN_BROKEN",
+        Refusal::NotKept => "NOT_CACHED",
         Refusal::OriginTimedOut { .. } => "ORIGIN_TIMED_OUT",
         Refusal::OriginUnreachable { .. } => "ORIGIN_UNREACHABLE",
         Refusal::Internal => "INTERNAL_ERROR",
@@ -119,7 +90,14 @@ fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::QuotaUnknown { .. } => {
             "The plan's requests for this month cannot be counted at the moment".into()
         }
-        Refusal::OriginBroken => "The prompt's origin gave an unusable answer".into(),
+        Refusal::NotKept => {
+            "Not in memory: leave `Cache-Control: only-if-cached` out to have it fetched".into()
+        }
+        Refusal::CompiledByOrigin => {
+            "This prompt is compiled by its origin, which does not hand over its placeholders"
+                .into()
+        }
+        Refusal::OriginBroken { .. } => "The prompt's origin gave an unusable answer".into(),
         Refusal::OriginTimedOut { .. } => "The prompt's origin did not answer in time".into(),
         Refusal::OriginUnreachable { .. } => "The prompt's origin cannot be reached".into(),
         Refusal::Internal => "Internal error: report the X-Request-Id of this answer".into(),

@@ -19,9 +19,11 @@ use crate::delivery::{Ask, Denied, Listing, Resolve, Shape};
 use crate::dialects::Services;
 use crate::dialects::promptot::routes::Route;
 use crate::dialects::promptot::shapes;
-use crate::model::{Noun, Refusal, Scope};
+use crate::model::{Noun, PromptName, Refusal, Scope};
 use crate::telemetry::metrics::RouteMetrics;
+use crate::telemetry::request_id;
 use crate::wire::Response;
+use crate::wire::caching::Demand;
 use crate::wire::{body, query};
 
 /// Answers a request on a route.
@@ -80,9 +82,12 @@ where
     };
     let ask = Ask {
         caller,
-        prompt: prompt.parse().map_err(|_| Refusal::NotFound { noun: Noun::Prompt })?,
+        prompt: PromptName::anywhere(&prompt)
+            .map_err(|_| Refusal::NotFound { noun: Noun::Prompt })?,
         variables,
         resolve: asked.resolve,
+        demand: Demand::of(&parts.headers),
+        asked_by: request_id::known(parts),
         shape,
         target,
         route: metrics,
@@ -96,7 +101,14 @@ async fn list(
     caller: &Caller,
     route: &Arc<RouteMetrics>,
 ) -> Result<Response, Refusal> {
-    let listing = Listing { caller, shape: &shapes::Prompts, target: target(parts), route };
+    let listing = Listing {
+        caller,
+        shape: &shapes::Prompts,
+        target: target(parts),
+        demand: Demand::of(&parts.headers),
+        asked_by: request_id::known(parts),
+        route,
+    };
     Ok(services.delivery.list(listing).await?.respond(&parts.headers))
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use http::Request;
 use hyper::body::Body;
 
-use crate::delivery::Denied;
+use crate::delivery::{Denied, ListShape, Shape};
 use crate::dialects::{Served, Services};
 use crate::model::Refusal;
 use crate::telemetry::Metrics;
@@ -51,6 +51,15 @@ impl PromptOt {
         }
     }
 
+    /// Every representation, and the route it is counted under.
+    pub fn shapes(&self) -> [(&'static str, Arc<RouteMetrics>); 3] {
+        [
+            (shapes::Compiled.name(), Arc::clone(&self.compiled)),
+            (shapes::Delivered.name(), Arc::clone(&self.prompt)),
+            (shapes::Prompts.name(), Arc::clone(&self.prompts)),
+        ]
+    }
+
     /// Answers one request, whatever it is.
     pub async fn serve<B>(&self, request: Request<B>, peer: IpAddr) -> Served
     where
@@ -75,11 +84,11 @@ impl PromptOt {
 
     /// Turns a request on a route away.
     pub fn deny(&self, denied: &Denied, route: Arc<RouteMetrics>) -> Served {
-        let Denied { refusal, outcome } = denied;
+        let Denied { refusal, status } = denied;
         let mut response = errors::respond(refusal);
-        response.headers_mut().append(CACHE_STATUS, outcome.cache_status());
+        response.headers_mut().append(CACHE_STATUS, status.header());
         self.services.gate.say_refused(refusal, &mut response);
-        self.services.delivery.count(*outcome);
+        self.services.delivery.count(status.outcome);
         Served { response, route, refused: Some(refusal.as_str()) }
     }
 

@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::Map;
 use serde_json::Value;
 
-use crate::delivery::{ListShape, Page, Shape, Shaped};
-use crate::model::Listed;
+use crate::delivery::{ListShape, Message, Page, Shape, Shaped, View};
+use crate::model::{self, Listed};
 use crate::wire::ETag;
 
 /// `{"data": …, "error": null}`.
@@ -23,15 +23,55 @@ struct CompiledBody<'a> {
     prompt: &'a str,
     /// A string here, an integer in [`DeliveredBody`]: as the vendor prints them.
     version: String,
-    tokens: usize,
+    tokens: u64,
     variables_used: Vec<&'a str>,
     prompt_id: String,
     project_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<Vec<MessageBody<'a>>>,
+}
+
+/// A message as Langfuse compiles it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum MessageBody<'a> {
+    Inserted(&'a Value),
+    Placeholder {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        name: &'a str,
+    },
+    Said {
+        role: &'a str,
+        content: &'a str,
+    },
+}
+
+impl<'a> From<&'a Message<'a>> for MessageBody<'a> {
+    fn from(message: &'a Message<'a>) -> Self {
+        match message {
+            Message::Inserted(message) => Self::Inserted(message),
+            Message::Own(model::Message::Placeholder { name }) => {
+                Self::Placeholder { kind: "placeholder", name }
+            }
+            Message::Own(model::Message::Said { role, content }) => Self::Said { role, content },
+        }
+    }
+}
+
+/// The messages of a chat prompt: there are none, not even an empty list, of any other.
+fn messages<'a>(page: &Page<'a>) -> Option<Vec<MessageBody<'a>>> {
+    let messages = page.compiled.messages.as_ref()?;
+    Some(messages.iter().map(MessageBody::from).collect())
 }
 
 impl Shape for Compiled {
     fn name(&self) -> &'static str {
         "promptot/compiled"
+    }
+
+    fn view(&self) -> Option<View> {
+        Some(View::Compiled)
     }
 
     fn write(&self, page: &Page<'_>) -> Shaped {
@@ -42,7 +82,8 @@ impl Shape for Compiled {
                 tokens: page.compiled.tokens(),
                 variables_used: page.prepared.names().collect(),
                 prompt_id: page.edition.prompt.id.0.to_string(),
-                project_id: page.project.uuid.to_string(),
+                project_id: page.edition.project.to_string(),
+                messages: messages(page),
             },
             error: None,
         });
@@ -61,6 +102,8 @@ struct DeliveredBody<'a> {
     model_config: &'a Map<String, Value>,
     variables: Vec<DeliveredVariable<'a>>,
     version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<Vec<MessageBody<'a>>>,
     /// The header's value, quotes included. Computed over the representation without this field.
     #[serde(skip_serializing_if = "Option::is_none")]
     etag: Option<&'a str>,
@@ -77,6 +120,10 @@ impl Shape for Delivered {
         "promptot/delivered"
     }
 
+    fn view(&self) -> Option<View> {
+        Some(View::Delivered)
+    }
+
     fn write(&self, page: &Page<'_>) -> Shaped {
         let write = |etag: Option<&str>| {
             to_json(&Envelope {
@@ -87,6 +134,7 @@ impl Shape for Delivered {
                     model_config: &page.edition.version.content.model_config,
                     variables: variables(page),
                     version: page.edition.version.number,
+                    messages: messages(page),
                     etag,
                 },
                 error: None,

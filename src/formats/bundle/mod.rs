@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use std::collections::HashSet;
 
 use serde::Serialize;
-use serde_json::Map;
 use serde_json::Value;
 
 use crate::formats::content;
@@ -172,6 +171,8 @@ const VERSION_FIELDS: &[&str] = &[
     "commit",
     "created_at",
     "blocks",
+    "text",
+    "messages",
     "variables",
     "model_config",
     "input_schema",
@@ -282,7 +283,7 @@ impl<'a> From<&'a Portable> for PromptShape<'a> {
     }
 }
 
-/// A version as it is written: [`content::Shape`] with its number and origin before it.
+/// A version as it is written: its content with its number and origin before it.
 #[derive(Serialize)]
 struct VersionShape<'a> {
     number: u32,
@@ -291,28 +292,21 @@ struct VersionShape<'a> {
     commit: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<String>,
-    blocks: Vec<content::BlockShape<'a>>,
-    variables: Vec<content::VariableShape<'a>>,
-    model_config: &'a Map<String, Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    input_schema: Option<&'a Value>,
+    #[serde(flatten)]
+    content: content::Shape<'a>,
 }
 
 impl<'a> From<(u32, &'a PortableVersion)> for VersionShape<'a> {
     fn from((number, version): (u32, &'a PortableVersion)) -> Self {
-        let content = content::Shape::from(&version.content);
         Self {
             number,
             id: version.id.map(|id| id.0.to_string()),
             commit: content::commit_hash(&version.content),
             created_at: version.created_at.map(|at| at.to_string()),
-            blocks: content.blocks,
-            variables: content.variables,
-            model_config: content.model_config,
-            input_schema: content.input_schema,
+            content: content::Shape::from(&version.content),
         }
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

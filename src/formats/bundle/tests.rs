@@ -7,11 +7,11 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use serde_json::json;
+use serde_json::{Map, json};
 use uuid::Uuid;
 
 use super::*;
-use crate::model::{Block, BlockKind, Content, Timestamp, Variable, Visibility};
+use crate::model::{Block, BlockKind, Content, Layout, Message, Timestamp, Variable, Visibility};
 
 static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
     let schema = include_str!("../../../docs/bundle.schema.json");
@@ -55,6 +55,19 @@ fn full() -> Value {
                 "published": {"live": [1, 2, 1], "dev": []},
             },
             {"slug": "tiny", "versions": [{"number": 1, "blocks": []}]},
+            {
+                "slug": "foreign",
+                "versions": [
+                    {"number": 1, "text": "Hi {{a}}\n\n"},
+                    {
+                        "number": 2,
+                        "messages": [
+                            {"role": "system", "content": "Hi {{a}}"},
+                            {"type": "placeholder", "name": "history"},
+                        ],
+                    },
+                ],
+            },
         ],
     })
 }
@@ -191,6 +204,11 @@ fn the_schema_refuses_what_reading_refuses() {
         with("/prompts/0/versions/0/variables/0/name", json!("a..b")),
         with_field("/prompts/0/labels", "compiled", json!(1)),
         with("/prompts/0/published/live/1", json!(0)),
+        with_field("/prompts/2/versions/0", "blocks", json!([])),
+        with_field("/prompts/2/versions/1", "text", json!("")),
+        with_field("/prompts/2/versions/1/messages/0", "type", json!("placeholder")),
+        with_field("/prompts/2/versions/1/messages/1", "role", json!("user")),
+        with("/prompts/2/versions/1/messages/1/type", json!("tool")),
     ] {
         assert!(!SCHEMA.is_valid(&bundle), "the schema should refuse {bundle}");
         assert!(read(&bundle.to_string()).is_err(), "reading should refuse {bundle}");
@@ -198,7 +216,7 @@ fn the_schema_refuses_what_reading_refuses() {
 }
 
 /// JSON, with numbers that a float could not hold.
-fn value() -> impl Strategy<Value = Value> {
+pub(in crate::formats) fn value() -> impl Strategy<Value = Value> {
     let numbers = ["0", "-0", "0.70", "1e400", "123456789012345678901234567890", "1.0", "-1E-2"];
     let number = select(numbers.to_vec()).prop_map(|n| serde_json::from_str(n).unwrap());
     let leaf = prop_oneof![
@@ -215,15 +233,30 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-fn object(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<String, Value>> {
+pub(in crate::formats) fn object(
+    value: impl Strategy<Value = Value>,
+) -> impl Strategy<Value = Map<String, Value>> {
     vec(("[a-z]{1,4}", value), 0..4).prop_map(|entries| entries.into_iter().collect())
 }
 
-fn content() -> impl Strategy<Value = Content> {
+fn layout() -> impl Strategy<Value = Layout> {
     let kinds = ["context", "custom", "guardrails", "instructions", "output_format", "role"];
     let kind = select(kinds.to_vec()).prop_map(|kind| BlockKind::parse(kind).unwrap());
     let block = (kind, any::<String>(), any::<String>(), any::<bool>())
         .prop_map(|(kind, title, content, enabled)| Block { kind, title, content, enabled });
+    let message = prop_oneof![
+        any::<String>().prop_map(|name| Message::Placeholder { name }),
+        (any::<String>(), any::<String>())
+            .prop_map(|(role, content)| Message::Said { role, content }),
+    ];
+    prop_oneof![
+        2 => vec(block, 0..3).prop_map(Layout::Sections),
+        1 => vec(message, 0..3).prop_map(Layout::Chat),
+        1 => any::<String>().prop_map(Layout::Verbatim),
+    ]
+}
+
+pub(in crate::formats) fn content() -> impl Strategy<Value = Content> {
     let variable = ("[a-z_]{1,3}(\\.[0-9a-z]{1,2})?", any::<bool>(), option::of(value()));
     let variable = variable.prop_map(|(name, required, default)| Variable {
         description: format!("What {name} is for"),
@@ -231,16 +264,16 @@ fn content() -> impl Strategy<Value = Content> {
         required,
         default,
     });
-    (vec(block, 0..3), vec(variable, 0..3), object(value()), option::of(value())).prop_map(
-        |(blocks, mut variables, model_config, input_schema)| {
+    (layout(), vec(variable, 0..3), object(value()), option::of(value())).prop_map(
+        |(layout, mut variables, model_config, input_schema)| {
             variables.sort_by(|a, b| a.name.cmp(&b.name));
             variables.dedup_by(|a, b| a.name == b.name);
-            Content { blocks, variables, model_config, input_schema }
+            Content { layout, variables, model_config, input_schema }
         },
     )
 }
 
-fn moment() -> impl Strategy<Value = Option<Timestamp>> {
+pub(in crate::formats) fn moment() -> impl Strategy<Value = Option<Timestamp>> {
     // The years 1900 to 9999, as far as RFC 3339 has a form for them.
     option::of((-2_208_988_800_000_i64..253_402_207_200_000).prop_map(Timestamp::from_millis))
 }

@@ -40,7 +40,7 @@ use crate::formats::content;
 use crate::formats::fields::{Fields, Misfit, Place, list, map, name, text, verbatim, visibility};
 use crate::formats::markdown::sections::Sections;
 use crate::model::{
-    Block, BlockKind, Content, InvalidName, Portable, PortableVersion, Slug, Variable,
+    Block, BlockKind, Content, InvalidName, Layout, Portable, PortableVersion, Slug, Variable,
 };
 
 /// Why a text is not a prompt.
@@ -105,7 +105,7 @@ pub fn parse(file_stem: &str, file: &str) -> Result<Portable, Error> {
         versions: vec![PortableVersion {
             id: None,
             content: Content {
-                blocks: blocks(body),
+                layout: Layout::Sections(blocks(body)),
                 variables: fields.optional("variables", variables)?.unwrap_or_default(),
                 model_config: fields.optional("model_config", map)?.unwrap_or_default(),
                 input_schema: fields.optional("input_schema", verbatim)?,

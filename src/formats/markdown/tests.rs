@@ -24,7 +24,7 @@ fn a_file_without_front_matter_is_named_by_its_stem() {
     assert_eq!(prompt.slug.as_str(), "t-find-blindspots");
     assert_eq!(prompt.name, "t_find Blindspots");
     assert_eq!(prompt.versions.len(), 1);
-    assert_eq!(prompt.versions[0].content.blocks, [block(String::new(), "Find them.\n")]);
+    assert_eq!(prompt.versions[0].content.blocks(), [block(String::new(), "Find them.\n")]);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_title_gives_the_kind_of_a_block() {
     let body = "# ROLE\n# context\n# Instructions\n# Guardrails\n# Output format\n# output_format\n\
                 # Custom\n# IDENTITY and PURPOSE\n";
 
-    let kinds: Vec<_> = content_of(body).blocks.iter().map(|block| block.kind.as_str()).collect();
+    let kinds: Vec<_> = content_of(body).blocks().iter().map(|block| block.kind.as_str()).collect();
 
     assert_eq!(
         kinds,
@@ -91,21 +91,21 @@ fn a_title_gives_the_kind_of_a_block() {
 
 #[test]
 fn text_before_the_first_heading_is_an_untitled_block_unless_it_is_blank() {
-    assert_eq!(content_of("Intro\n\n# Role\nYou").blocks[0], block(String::new(), "Intro\n\n"));
-    assert_eq!(content_of("\n \n# Role\nYou").blocks, [block("Role".into(), "You")]);
+    assert_eq!(content_of("Intro\n\n# Role\nYou").blocks()[0], block(String::new(), "Intro\n\n"));
+    assert_eq!(content_of("\n \n# Role\nYou").blocks(), [block("Role".into(), "You")]);
 }
 
 #[test]
 fn contents_are_not_trimmed() {
     let body = "# Role\r\n\r\n  You are\u{a0}\r\n\r\n# B\r\n";
 
-    assert_eq!(content_of(body).blocks[0].content, "\r\n  You are\u{a0}\r\n\r\n");
+    assert_eq!(content_of(body).blocks()[0].content, "\r\n  You are\u{a0}\r\n\r\n");
 }
 
 #[test]
 fn a_byte_order_mark_hides_neither_front_matter_nor_heading() {
     assert_eq!(parse("stem", "\u{feff}---\nslug: a\n---\nText").unwrap().slug.as_str(), "a");
-    assert_eq!(content_of("\u{feff}# Role\nYou").blocks, [block("Role".into(), "You")]);
+    assert_eq!(content_of("\u{feff}# Role\nYou").blocks(), [block("Role".into(), "You")]);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn an_opening_line_that_is_never_closed_is_a_thematic_break() {
     let file = "---\nname: not front matter\n";
 
     assert_eq!(parse("stem", file).unwrap().name, "stem");
-    assert_eq!(content_of(file).blocks, [block(String::new(), file)]);
+    assert_eq!(content_of(file).blocks(), [block(String::new(), file)]);
 }
 
 #[test]
@@ -181,9 +181,9 @@ fn the_customer_support_example_is_what_the_documents_say_it_is() {
     let content = &prompt.versions[0].content;
 
     assert_eq!(prompt.name, "Customer Support Agent");
-    let titles: BTreeSet<_> = content.blocks.iter().map(|block| block.title.as_str()).collect();
+    let titles: BTreeSet<_> = content.blocks().iter().map(|block| block.title.as_str()).collect();
     assert_eq!(titles, BTreeSet::from(["Context", "Guardrails", "Instructions", "Role"]));
-    assert!(content.blocks[0].content.starts_with("You are a friendly customer support agent"));
+    assert!(content.blocks()[0].content.starts_with("You are a friendly customer support agent"));
     assert_eq!(
         json!(content.model_config).to_string(),
         r#"{"model":"gpt-4o","temperature":0.4,"max_tokens":800}"#
@@ -197,7 +197,7 @@ fn the_customer_support_example_is_what_the_documents_say_it_is() {
 fn every_variable_an_example_declares_stands_in_its_text() {
     for prompt in examples() {
         let content = &prompt.versions[0].content;
-        let text: String = content.blocks.iter().map(|block| block.content.as_str()).collect();
+        let text: String = content.blocks().iter().map(|block| block.content.as_str()).collect();
         for variable in &content.variables {
             let token = format!("{{{{{}}}}}", variable.name);
             assert!(text.contains(&token), "`{}` never says {token}", prompt.slug);
@@ -227,6 +227,6 @@ proptest! {
     fn front_matter_takes_nothing_of_the_body(body in "[a-z# \r\n][a-z# \r\n-]{0,40}[a-z]") {
         let with_front_matter = content_of(&format!("---\nslug: a\n---\n{body}"));
 
-        prop_assert_eq!(with_front_matter.blocks, content_of(&body).blocks);
+        prop_assert_eq!(with_front_matter.layout, content_of(&body).layout);
     }
 }

@@ -7,7 +7,7 @@ use crate::origins::error::{BoxError, Error, WriteError};
 
 /// The store's name in logs, metrics and `Cache-Status`.
 pub(super) fn name() -> OriginName {
-    OriginName::new("sqlite")
+    OriginName::new("store")
 }
 
 /// The store did not get as far as an answer.

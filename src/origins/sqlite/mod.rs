@@ -43,8 +43,7 @@ use crate::model::{
 use crate::origins::sqlite::pool::Lane;
 use crate::origins::sqlite::watch::{Bell, Watch};
 use crate::origins::{
-    Changes, Cursor, Import, NewKey, NewProject, Origin, Pending, Publish, Rollback, Store,
-    WriteError,
+    Changes, Cursor, Import, NewKey, NewProject, Pending, Publish, Rollback, Store, WriteError,
 };
 
 pub use schema::OpenError;
@@ -142,7 +141,7 @@ impl SqliteStore {
     }
 }
 
-impl Origin for SqliteStore {
+impl Store for SqliteStore {
     fn name(&self) -> &OriginName {
         &self.name
     }
@@ -173,9 +172,7 @@ impl Origin for SqliteStore {
             }
         })
     }
-}
 
-impl Store for SqliteStore {
     fn grant(&self, digest: KeyDigest) -> Pending<'_, Option<Grant>> {
         Box::pin(self.reads.read(move |connection| read::grant(connection, digest)))
     }
@@ -190,6 +187,16 @@ impl Store for SqliteStore {
 
     fn set_plan(&self, project: ProjectId, plan: String) -> Pending<'_, (), WriteError> {
         Box::pin(self.write(move |connection| write::set_plan(connection, project, &plan)))
+    }
+
+    fn set_origin(
+        &self,
+        project: ProjectId,
+        origin: Option<OriginName>,
+    ) -> Pending<'_, (), WriteError> {
+        Box::pin(
+            self.write(move |connection| write::set_origin(connection, project, origin.as_ref())),
+        )
     }
 
     fn environments(&self, project: ProjectId) -> Pending<'_, Vec<Environment>> {

@@ -9,7 +9,7 @@ use crate::model::{
 use crate::origins::sqlite::row::{self, ENVIRONMENT, KEY, PROJECT, PROMPT, VERSION};
 use crate::origins::{Change, Changes, Cursor};
 
-/// See [`crate::origins::Origin::edition`].
+/// See [`crate::origins::Store::edition`].
 pub(super) fn edition(
     connection: &Connection,
     tenant: Tenant,
@@ -17,7 +17,8 @@ pub(super) fn edition(
 ) -> rusqlite::Result<Option<Edition>> {
     let (column, name) = named(prompt);
     let sql = format!(
-        "SELECT s.*, {VERSION} FROM served s
+        "SELECT s.*, {VERSION}, o.uuid AS project_uuid FROM served s
+         JOIN projects o ON o.id = s.project
          JOIN versions v ON v.prompt = s.prompt AND v.number = s.version
          WHERE s.environment = ?1 AND s.project = ?2 AND s.{column} = ?3"
     );
@@ -25,15 +26,17 @@ pub(super) fn edition(
         .prepare_cached(&sql)?
         .query_row(params![tenant.environment.0, tenant.project.0, name], |row| {
             Ok(Edition {
+                project: row::parsed(row, "project_uuid")?,
                 prompt: row::prompt(row)?,
                 version: row::version(row)?,
                 defaults: row::json(row, "defaults")?,
+                composed_of: Vec::new(),
             })
         })
         .optional()
 }
 
-/// See [`crate::origins::Origin::listing`].
+/// See [`crate::origins::Store::listing`].
 pub(super) fn listing(connection: &Connection, tenant: Tenant) -> rusqlite::Result<Vec<Listed>> {
     let sql = "SELECT prompt_uuid, name, slug, version FROM served
                WHERE environment = ?1 AND project = ?2

@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 
 use crate::formats::content;
 use crate::model::{
-    ApiKey, Environment, EnvironmentId, Grant, KeyId, Project, ProjectId, Prompt, PromptId, Reads,
-    Scope, Timestamp, Version, VersionId, Visibility,
+    ApiKey, Environment, EnvironmentId, Grant, KeyId, OriginName, Project, ProjectId, Prompt,
+    PromptId, Reads, Scope, Timestamp, Version, VersionId, Visibility,
 };
 
 /// Reads the columns of [`PROMPT`].
@@ -59,13 +59,14 @@ pub(super) fn project(row: &Row<'_>) -> rusqlite::Result<Project> {
         uuid: parsed(row, "project_uuid")?,
         name: row.get("project_name")?,
         plan: row.get("plan")?,
+        origin: row.get::<_, Option<String>>("origin")?.map(|name| OriginName::new(&name)),
         created_at: moment(row, "project_created_at")?,
     })
 }
 
 /// The columns [`project`] reads, of `projects p`.
 pub(super) const PROJECT: &str = "p.id AS project, p.uuid AS project_uuid, \
-    p.name AS project_name, p.plan, p.created_at AS project_created_at";
+    p.name AS project_name, p.plan, p.origin, p.created_at AS project_created_at";
 
 /// Reads the columns of [`ENVIRONMENT`].
 pub(super) fn environment(row: &Row<'_>) -> rusqlite::Result<Environment> {
@@ -115,6 +116,7 @@ fn scopes(row: &Row<'_>) -> rusqlite::Result<Vec<Scope>> {
     let words: Vec<String> = json(row, "scopes")?;
     let scope = |word: &String| match word.as_str() {
         "deliver" => Some(Scope::Deliver),
+        "edge" => Some(Scope::Edge),
         _ => None,
     };
     words.iter().map(|word| known("scopes", scope(word))).collect()

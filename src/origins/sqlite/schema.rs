@@ -191,8 +191,11 @@ const fn known() -> i64 {
 const APPLICATION_ID: i32 = 0x7065_6467;
 
 /// What makes schema version `n` of version `n - 1`, at place `n - 1`.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_ledger.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_ledger.sql"),
+    include_str!("migrations/0003_origins.sql"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -260,7 +263,7 @@ mod tests {
 
         let refused = open(&path).expect_err("the schema is newer").to_string();
 
-        assert!(refused.contains("schema version 99, this binary knows up to 2"), "{refused}");
+        assert!(refused.contains("schema version 99, this binary knows up to 3"), "{refused}");
         assert!(refused.contains("upgrade prompt-edge, or restore a backup"), "{refused}");
     }
 
@@ -302,7 +305,7 @@ mod tests {
         let connection = open(&directory.path().join("store.db")).unwrap();
         connection
             .execute_batch(
-                "INSERT INTO projects VALUES (1, 'u', 'acme', 'free', 0);
+                "INSERT INTO projects VALUES (1, 'u', 'acme', 'free', 0, NULL);
                  INSERT INTO prompts VALUES (1, 'p', 1, 's', '', '', '', 'private', '[]', '', 0, 0);
                  INSERT INTO versions VALUES (1, 1, 1, 'v', 'c', '{}', 0);",
             )

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::model::{
-    ApiKey, EnvironmentId, KeyId, Project, ProjectId, Prompt, PromptName, Reads, Timestamp,
+    ApiKey, EnvironmentId, KeyId, OriginName, Project, ProjectId, Prompt, PromptName, Reads,
+    Timestamp,
 };
 use crate::origins::error::WriteError;
 use crate::origins::sqlite::{read, row};
@@ -21,10 +22,16 @@ pub(super) fn create_project(
     let uuid = Uuid::new_v4();
     let made = connection
         .prepare_cached(
-            "INSERT INTO projects (uuid, name, plan, created_at) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (name) DO NOTHING",
+            "INSERT INTO projects (uuid, name, plan, origin, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name) DO NOTHING",
         )?
-        .execute(params![uuid.to_string(), new.name, new.plan, new.at.as_millis()])?;
+        .execute(params![
+            uuid.to_string(),
+            new.name,
+            new.plan,
+            new.origin.as_ref().map(OriginName::as_str),
+            new.at.as_millis()
+        ])?;
     if made == 0 {
         return Err(WriteError::Taken { noun: "project", name: new.name });
     }
@@ -34,7 +41,14 @@ pub(super) fn create_project(
             .prepare_cached("INSERT INTO environments (project, name, reads) VALUES (?1, ?2, ?3)")?
             .execute(params![id, name, reads.as_str()])?;
     }
-    Ok(Project { id: ProjectId(id), uuid, name: new.name, plan: new.plan, created_at: new.at })
+    Ok(Project {
+        id: ProjectId(id),
+        uuid,
+        name: new.name,
+        plan: new.plan,
+        origin: new.origin,
+        created_at: new.at,
+    })
 }
 
 /// See [`crate::origins::Store::set_plan`].
@@ -47,6 +61,19 @@ pub(super) fn set_plan(
     connection
         .prepare_cached("UPDATE projects SET plan = ?2 WHERE id = ?1 AND plan <> ?2")?
         .execute(params![project.0, plan])?;
+    Ok(())
+}
+
+/// See [`crate::origins::Store::set_origin`].
+pub(super) fn set_origin(
+    connection: &Connection,
+    project: ProjectId,
+    origin: Option<&OriginName>,
+) -> Result<(), WriteError> {
+    require_project(connection, project)?;
+    connection
+        .prepare_cached("UPDATE projects SET origin = ?2 WHERE id = ?1 AND origin IS NOT ?2")?
+        .execute(params![project.0, origin.map(OriginName::as_str)])?;
     Ok(())
 }
 

@@ -42,10 +42,28 @@ fn a_list_never_shows_a_secret() {
     let mut first = keys[0].as_object().expect("an object").clone();
     first.retain(|name, _| !without.contains(&name.as_str()));
     let expected = json!({
-        "id": 1, "project": "acme", "environment": "live", "name": "", "status": "valid",
-        "last_used_at": null, "expires_at": null
+        "id": 1, "project": "acme", "environment": "live", "name": "", "scopes": ["deliver"],
+        "status": "valid", "last_used_at": null, "expires_at": null
     });
     assert_eq!(Value::Object(first), expected);
+}
+
+#[test]
+fn a_key_allows_what_it_is_issued_for() {
+    let folder = Folder::with_project();
+    for scopes in ["", "--scope edge", "--scope deliver --scope edge --scope edge"] {
+        let line = format!("keys create --project acme --environment live {scopes}");
+        folder.run(&line).done();
+    }
+
+    let table = folder.run("keys list").done();
+    let keys: Value = serde_json::from_str(&folder.run("keys list --json").done()).expect("JSON");
+
+    let scopes: Vec<_> = (0..3).map(|index| keys[index]["scopes"].clone()).collect();
+    assert_eq!(scopes, [json!(["deliver"]), json!(["edge"]), json!(["deliver", "edge"])]);
+    assert!(table.contains(" deliver edge "), "{table}");
+    let unknown = folder.run("keys create --project acme --environment live --scope write");
+    assert!(unknown.failed(64).contains("possible values: deliver, edge"));
 }
 
 #[test]

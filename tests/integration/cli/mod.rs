@@ -1,6 +1,7 @@
 //! Every command of the real binary: what it writes where, and its exit code.
 
 mod keys;
+mod operators;
 mod projects;
 mod prompts;
 mod settings;

@@ -44,12 +44,49 @@ fn projects_are_listed_for_people_and_for_programs() {
     assert_eq!(json[0]["id"].as_str().map(str::len), Some(36), "an id is a UUID");
 }
 
+/// A configuration with one origin that needs nothing else.
+const FOLDER: &str = "[[origins]]\nname = \"folder\"\nkind = \"files\"\npath = \"prompts\"\n";
+
+#[test]
+fn a_project_takes_its_prompts_from_the_origin_it_names() {
+    let folder = Folder::new();
+    folder.write("config.toml", FOLDER);
+    let listed = || {
+        let json = folder.run("projects list --json").done();
+        let json: Value = serde_json::from_str(&json).expect("JSON");
+        json[0]["origin"].as_str().expect("a text").to_owned()
+    };
+
+    let made = folder.run("projects create acme --plan free --origin folder").done();
+    assert_eq!((&*made, &*listed()), ("project \"acme\" (plan free, origin folder)\n", "folder"));
+
+    let moved = folder.run("projects set-origin acme store").done();
+    assert_eq!((&*moved, &*listed()), ("project \"acme\" (origin store)\n", "store"));
+
+    let moved = folder.run("projects set-origin acme folder").done();
+    assert_eq!((&*moved, &*listed()), ("project \"acme\" (origin folder)\n", "folder"));
+}
+
+#[test]
+fn an_origin_that_is_not_configured_is_refused_with_those_that_are() {
+    let folder = Folder::with_project();
+    folder.write("config.toml", FOLDER);
+
+    for line in
+        ["projects create other --plan free --origin promptot", "projects set-origin acme promptot"]
+    {
+        let refused = folder.run(line).failed(1);
+        assert_eq!(refused, "error: origin `promptot`: the origins are store, folder\n", "{line}");
+    }
+}
+
 #[test]
 fn a_project_that_does_not_exist_is_named() {
     let folder = Folder::new();
     folder.write("greeting.md", "Hello");
 
     for line in [
+        "projects set-origin nobody store",
         "keys create --project nobody --environment live",
         "keys list --project nobody",
         "import greeting.md --project nobody",

@@ -39,6 +39,28 @@ fn a_check_names_every_problem_with_its_place_at_once() {
 }
 
 #[test]
+fn a_check_finds_the_secrets_of_origins_and_shows_none() {
+    let folder = Folder::new();
+    let origin = |key: &str| {
+        let url = "https://api.promptot.com/api/v1";
+        format!(
+            "[[origins]]\nname = \"a\"\nkind = \"promptot\"\nbase_url = \"{url}\"\nkey = {key}\n"
+        )
+    };
+    let secret = [("KEY", "s3cret")];
+
+    folder.write("config.toml", origin("{ env = \"KEY\" }"));
+    assert_eq!(folder.run_with("check", &secret).done(), "config.toml: no problems\n");
+    let missing = folder.run("check").failed(78);
+    assert!(missing.contains("expected the variable KEY to be set and not empty"), "{missing}");
+
+    folder.write("config.toml", origin("\"s3cret\""));
+    let inline = folder.run("check").failed(78);
+    assert!(inline.contains("origins.a.key = …   expected { env = \"NAME\" }"), "{inline}");
+    assert!(!inline.contains("s3cret"), "{inline}");
+}
+
+#[test]
 fn a_file_that_was_named_must_be_there() {
     let folder = Folder::new();
     let named = [("PROMPT_EDGE__CONFIG", "missing.toml")];

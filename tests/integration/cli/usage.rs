@@ -11,7 +11,7 @@ fn every_command_explains_itself() {
     let help = folder.run("--help").done();
 
     let commands = ["serve", "check", "projects", "keys", "import", "export", "prompts", "health"];
-    for command in commands.into_iter().chain(["ready", "completions"]) {
+    for command in commands.into_iter().chain(["purge", "why", "ready", "completions"]) {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is missing in:\n{help}");
         let own = folder.run(&format!("{command} --help")).done();
         assert!(own.contains(&format!("Usage: prompt-edge {command}")), "{own}");
@@ -50,6 +50,12 @@ fn a_mistake_on_the_command_line_is_64() {
         "prompts publish greeting --project acme --version one",
         "completions tcsh",
         "health --admin-listen",
+        "purge",
+        "purge --prompt greeting",
+        "purge --all --prompt greeting",
+        "purge --all --origin promptot",
+        "purge --project acme --origin promptot",
+        "why --project acme --prompt greeting",
     ] {
         let ended = folder.run(line);
         assert_eq!(ended.stdout, "", "`{line}` has no result");
@@ -93,7 +99,7 @@ fn a_store_of_a_newer_release_is_refused_by_every_command() {
 
     for line in ["projects list", "serve --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0"] {
         let message = folder.run(line).failed(1);
-        let expected = "prompt-edge.db has schema version 99, this binary knows up to 2: upgrade \
+        let expected = "prompt-edge.db has schema version 99, this binary knows up to 3: upgrade \
                         prompt-edge, or restore a backup from before the upgrade\n";
         assert!(message.starts_with("error: ") && message.ends_with(expected), "{line}: {message}");
     }

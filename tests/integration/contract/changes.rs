@@ -172,7 +172,7 @@ pub(crate) async fn a_failed_write_is_no_change(store: Arc<dyn Store>) {
     given.import(prompt("greeting", &["one"])).await;
     let cursor = given.now().await;
 
-    let again = NewProject { name: "acme".into(), plan: "free".into(), at: at(9) };
+    let again = NewProject { name: "acme".into(), plan: "free".into(), origin: None, at: at(9) };
     store.create_project(again).await.expect_err("the name is taken");
     let mut lost = prompt("lost", &["one"]);
     lost.published = vec![("staging".into(), vec![1])];

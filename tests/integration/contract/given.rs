@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prompt_edge::model::{
-    Block, BlockKind, Content, Imported, KeyDigest, Portable, PortableVersion, Project, PromptName,
-    Reads, Scope, Tenant, Timestamp, Visibility,
+    Block, BlockKind, Content, Imported, KeyDigest, Layout, Portable, PortableVersion, Project,
+    PromptName, Reads, Scope, Tenant, Timestamp, Visibility,
 };
 use prompt_edge::origins::{
     Changes, Cursor, Import, NewKey, NewProject, Publish, Rollback, Store, WriteError,
@@ -23,12 +23,12 @@ pub(crate) struct Given {
 impl Given {
     /// Makes the project.
     pub(crate) async fn project(store: &Arc<dyn Store>, name: &str) -> Self {
-        let new = NewProject { name: name.into(), plan: "pro".into(), at: at(1) };
+        let new = NewProject { name: name.into(), plan: "pro".into(), origin: None, at: at(1) };
         let project = store.create_project(new).await.expect("the project can be made");
         let environments = store.environments(project.id).await.expect("the store answers");
         let tenant = |reads| {
             let found = environments.iter().find(|environment| environment.reads == reads);
-            Tenant { project: project.id, environment: found.expect("a project has both").id }
+            Tenant::new(project.id, found.expect("a project has both").id)
         };
         let (live, dev) = (tenant(Reads::Published), tenant(Reads::Draft));
         Self { store: Arc::clone(store), project, live, dev }
@@ -125,12 +125,12 @@ pub(crate) fn name(text: &str) -> PromptName {
 pub(crate) fn content(text: &str) -> Content {
     let block =
         Block { kind: BlockKind::Role, title: "Role".into(), content: text.into(), enabled: true };
-    Content { blocks: vec![block], ..Content::default() }
+    Content { layout: Layout::Sections(vec![block]), ..Content::default() }
 }
 
 /// The text of such content.
 pub(crate) fn text(content: &Content) -> &str {
-    content.blocks.first().map_or("", |block| &block.content)
+    content.blocks().first().map_or("", |block| &block.content)
 }
 
 /// A prompt with a version for each text, and nothing else that a file could leave out.

@@ -10,6 +10,7 @@ mod crowd;
 pub(crate) mod given;
 mod keys;
 mod ledger;
+pub(crate) mod origin;
 mod projects;
 mod prompts;
 mod publishing;

@@ -21,7 +21,7 @@ pub(crate) async fn a_project_starts_with_live_and_dev(store: Arc<dyn Store>) {
 pub(crate) async fn a_name_is_taken_once(store: Arc<dyn Store>) {
     Given::project(&store, "acme").await;
 
-    let again = NewProject { name: "acme".into(), plan: "free".into(), at: at(9) };
+    let again = NewProject { name: "acme".into(), plan: "free".into(), origin: None, at: at(9) };
     let again = store.create_project(again).await;
 
     assert!(matches!(again, Err(WriteError::Taken { noun: "project", .. })), "{again:?}");

@@ -64,7 +64,7 @@ pub(crate) async fn an_environment_of_another_project_serves_nothing(store: Arc<
     let (acme, zeta) = (Given::project(&store, "acme").await, Given::project(&store, "zeta").await);
     acme.import(prompt("greeting", &["of acme"])).await;
 
-    let crossed = Tenant { project: acme.project.id, environment: zeta.dev.environment };
+    let crossed = Tenant::new(acme.project.id, zeta.dev.environment);
 
     assert_eq!(acme.served(crossed, "greeting").await, None);
     assert_eq!(store.listing(crossed).await.expect("the store answers"), []);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use prompt_edge::model::{
-    Block, BlockKind, Content, Imported, Label, Portable, Slug, Variable, Visibility,
+    Block, BlockKind, Content, Imported, Label, Layout, Portable, Slug, Variable, Visibility,
 };
 use prompt_edge::origins::{Import, Store, WriteError};
 use serde_json::json;
@@ -209,12 +209,12 @@ pub(crate) async fn exact_content_survives(store: Arc<dyn Store>) {
         default,
     };
     let exact = Content {
-        blocks: vec![Block {
+        layout: Layout::Sections(vec![Block {
             kind: BlockKind::OutputFormat,
             title: String::new(),
             content: "{{a}}\r\n\ttext".into(),
             enabled: false,
-        }],
+        }]),
         variables: vec![variable("a", None), variable("b", Some(json!(null)))],
         model_config: serde_json::from_str(r#"{"z":0.70,"a":1e400,"m":12345678901234567890123}"#)
             .expect("JSON"),

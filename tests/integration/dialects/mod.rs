@@ -1,3 +1,5 @@
 //! Every dialect, exchange by exchange.
 
+mod edge;
+mod played;
 mod promptot;

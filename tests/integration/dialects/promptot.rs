@@ -1,71 +1,32 @@
-//! PromptOT's API, byte for byte where bytes matter.
-//!
-//! Each file of `tests/fixtures/dialects/promptot` is one exchange with a fresh edge: a request, a
-//! blank line, the response with every header it has. Bodies stand there as indented JSON, and what
-//! differs from run to run in angle brackets. Variables in a URL stand there as they are meant. A
-//! line that starts with `#` says what is out of the ordinary beforehand: `# store: unreachable`,
-//! `# ledger: away`, `# warm` (the key and another prompt are in memory), `# again` (the same request
-//! was made before).
-//!
-//! To record what the edge says now, set `PROMPT_EDGE_RECORD`; the difference is a change of the
-//! API and to be reviewed as one.
+//! PromptOT's API, byte for byte where bytes matter (`tests/fixtures/dialects/promptot`).
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
-use std::fs;
-use std::num::{NonZeroU32, NonZeroU64};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use bytes::Bytes;
-use http::Request;
-use http_body_util::Full;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use prompt_edge::access::quota::OnLedgerLoss;
-use prompt_edge::config::Config;
 use prompt_edge::delivery::ListShape;
 use prompt_edge::dialects::promptot::{errors, shapes};
-use prompt_edge::model::{Listed, Noun, Plan, PlanName, PromptId, Rate, Refusal, Scope};
+use prompt_edge::model::{Listed, PromptId, Refusal};
 use prompt_edge::wire::ETag;
 use serde_json::{Value, json};
 
+use super::played::{Recorded, every_refusal, greeting, ids};
 use crate::harness::edge::Edge;
-use crate::harness::exchange::{Answer, compiled, request};
-use crate::harness::prompt::{Draft, prompt};
-use crate::harness::watched::Fault;
-
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/dialects/promptot");
-
-/// What a response begins with.
-const RESPONSE: &str = "\n\nHTTP/1.1 ";
+use crate::harness::exchange::{compiled, compiled_with};
+use crate::harness::prompt::prompt;
 
 #[tokio::test]
 async fn every_exchange_is_as_recorded() {
-    let is_recording = std::env::var_os("PROMPT_EDGE_RECORD").is_some();
-    let mut differences = String::new();
-
-    for path in fixtures() {
-        let text = fs::read_to_string(&path).expect("a fixture is readable");
-        let (asked, recorded) = text.split_once(RESPONSE).unwrap_or((text.trim_end(), ""));
-        let edge = Played::start().await;
-        let answered = edge.play(asked).await;
-        if is_recording {
-            fs::write(&path, format!("{asked}{RESPONSE}{answered}")).expect("it can be written");
-        } else if answered != recorded {
-            let name = path.display();
-            writeln!(differences, "{name}\nrecorded:\n{recorded}\nanswered:\n{answered}")
-                .expect("a string can be written to");
-        }
-    }
-
-    assert!(differences.is_empty(), "{differences}");
+    Recorded::of("promptot").play().await;
 }
 
 #[test]
 fn every_refusal_has_an_exchange() {
-    let recorded: BTreeSet<(u16, String)> =
-        fixtures().iter().filter_map(|path| refused(path)).collect();
+    let answered = Recorded::of("promptot").answered().into_iter();
+    let recorded: BTreeSet<(u16, String)> = answered
+        .filter_map(|(status, body)| Some((status, body["error"]["code"].as_str()?.to_owned())))
+        .collect();
 
+    let named: BTreeSet<_> = every_refusal().iter().map(code_of).collect();
+    assert_eq!(named.len(), 14, "a refusal is missing from the list of them");
     for refusal in every_refusal() {
         let response = errors::respond(&refusal);
         let status = response.status().as_u16();
@@ -81,7 +42,7 @@ fn every_refusal_has_an_exchange() {
 
 #[test]
 fn every_route_has_an_exchange_with_every_method() {
-    let requests: Vec<(String, String)> = fixtures().iter().map(|path| asked(path)).collect();
+    let requests = Recorded::of("promptot").asked();
     let has = |method: &str, is_route: fn(&str) -> bool| {
         requests.iter().any(|(its, target)| {
             its == method && is_route(target.split('?').next().unwrap_or_default())
@@ -127,50 +88,44 @@ async fn the_tag_in_the_body_is_that_of_the_body_without_it() {
     assert_eq!(ETag::of(&rest).as_str(), answer.header("etag"));
 }
 
-/// Plans that are soon spent, and a ledger whose loss is a refusal.
-fn limited() -> Config {
-    let mut config = Config::default();
-    config.limits.quota.on_ledger_loss = OnLedgerLoss::Refuse;
-    let one = NonZeroU32::MIN;
-    let plan = |name: &str| Plan {
-        name: PlanName::new(name),
-        requests_per_month: None,
-        rate: None,
-        key_rate: None,
-        weight: one,
-    };
-    let a_month = Plan { requests_per_month: Some(NonZeroU64::MIN), ..plan("one_a_month") };
-    let rate = Some(Rate { per_second: one, burst: one });
-    let a_second = Plan { rate, ..plan("one_a_second") };
-    for plan in [a_month, a_second] {
-        config.limits.plans.insert(plan.name.clone(), plan);
-    }
-    config
+/// The messages come beside the text, and only where there are any.
+#[tokio::test]
+async fn a_chat_prompt_is_delivered_as_text_and_as_messages() {
+    let chat = prompt("chat").message("system", "You are {{who}}.").placeholder("history");
+    let edge = Edge::serving([chat, greeting()]).await;
+    let history = json!([{"role": "user", "content": "{{who}}", "name": "ada"}]);
+    let variables = json!({"who": "Bo", "history": history}).to_string();
+
+    let open = edge.get(&compiled("chat"), &edge.live).await.json();
+    let filled = edge.get(&compiled_with("chat", &variables), &edge.live).await.json();
+    let delivered = edge.get("/api/v1/prompts/chat", &edge.live).await.json();
+    let sections = edge.get("/api/v1/prompts/greeting", &edge.live).await.json();
+
+    let stays = json!([
+        {"role": "system", "content": "You are {{who}}."},
+        {"type": "placeholder", "name": "history"},
+    ]);
+    assert_eq!(open["data"]["messages"], stays);
+    assert_eq!(open["data"]["prompt"], "## System\nYou are {{who}}.\n\n{{history}}\n");
+    assert_eq!(open["data"]["variables_used"], json!(["who", "history"]));
+    assert_eq!(
+        filled["data"]["messages"],
+        json!([{"role": "system", "content": "You are Bo."}, history[0]])
+    );
+    assert_eq!(filled["data"]["prompt"], "## System\nYou are Bo.\n\n## User\n{{who}}\n");
+    assert_eq!(delivered["data"]["messages"], stays);
+    assert_eq!(delivered["data"]["compiled_prompt"], open["data"]["prompt"]);
+    assert_eq!(sections["data"].get("messages"), None);
 }
 
-/// One of each, so that the list is complete when it compiles.
-fn every_refusal() -> Vec<Refusal> {
-    let retry_after = Duration::from_secs(1);
-    let all = vec![
-        Refusal::BadInput { field: "variables", problem: "…".into() },
-        Refusal::Forbidden { needs: Scope::Deliver },
-        Refusal::MethodNotAllowed { allow: "GET" },
-        Refusal::NotFound { noun: Noun::Prompt },
-        Refusal::NotFound { noun: Noun::Route },
-        Refusal::TooLarge { limit_bytes: 1 },
-        Refusal::Unauthenticated,
-        Refusal::Overloaded { retry_after },
-        Refusal::QuotaUnknown { retry_after },
-        Refusal::QuotaSpent { budgets: Box::default() },
-        Refusal::RateLimited { retry_after, budgets: Box::default() },
-        Refusal::OriginBroken,
-        Refusal::OriginTimedOut { retry_after },
-        Refusal::OriginUnreachable { retry_after },
-        Refusal::Internal,
-    ];
-    let named: BTreeSet<_> = all.iter().map(code_of).collect();
-    assert_eq!(named.len(), 12, "a refusal is missing from the list above");
-    all
+#[tokio::test]
+async fn a_verbatim_text_is_delivered_byte_for_byte() {
+    let edge = Edge::serving([prompt("text").verbatim("\n Hi {{ who }}!\n\n")]).await;
+
+    let answer = edge.get(&compiled_with("text", r#"{"who":"Bo\n"}"#), &edge.live).await.json();
+
+    assert_eq!(answer["data"]["prompt"], "\n Hi Bo\n!\n\n");
+    assert_eq!(answer["data"].get("messages"), None);
 }
 
 /// The code that clients match on, written down a second time: codes are frozen.
@@ -185,199 +140,11 @@ fn code_of(refusal: &Refusal) -> &'static str {
         Refusal::QuotaSpent { .. } | Refusal::RateLimited { .. } => "RATE_LIMITED",
         Refusal::QuotaUnknown { .. } => "QUOTA_UNKNOWN",
         Refusal::Overloaded { .. } => "OVERLOADED",
-        Refusal::OriginBroken => "ORIGIN_BROKEN",
+        Refusal::OriginBroken { .. } => "ORIGIN_BROKEN",
+        Refusal::NotKept => "NOT_CACHED",
         Refusal::OriginTimedOut { .. } => "ORIGIN_TIMED_OUT",
         Refusal::OriginUnreachable { .. } => "ORIGIN_UNREACHABLE",
         Refusal::Internal => "INTERNAL_ERROR",
+        Refusal::CompiledByOrigin => "COMPILED_BY_ORIGIN",
     }
-}
-
-/// The recorded exchanges, by name.
-fn fixtures() -> Vec<PathBuf> {
-    let entries = fs::read_dir(FIXTURES).expect("the folder is there");
-    let mut paths: Vec<_> = entries.map(|entry| entry.expect("it is readable").path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "http"));
-    paths.sort();
-    assert!(!paths.is_empty(), "there should be exchanges in {FIXTURES}");
-    paths
-}
-
-/// The method and the target a fixture asks for.
-fn asked(path: &Path) -> (String, String) {
-    let text = fs::read_to_string(path).expect("a fixture is readable");
-    let line = text.lines().find(|line| !line.starts_with('#')).expect("it asks for something");
-    let (method, target) = line.split_once(' ').expect("a method and a target");
-    (method.to_owned(), target.to_owned())
-}
-
-/// The status and the code that a fixture's refusal ends with; `None` if it is an answer.
-fn refused(path: &Path) -> Option<(u16, String)> {
-    let text = fs::read_to_string(path).expect("a fixture is readable");
-    let (_, response) = text.split_once(RESPONSE)?;
-    let status = response.split(' ').next()?.parse().ok()?;
-    let (_, body) = response.split_once("\n\n")?;
-    let body: Value = serde_json::from_str(body).ok()?;
-    Some((status, body["error"]["code"].as_str()?.to_owned()))
-}
-
-/// The edge that a fixture is played with.
-struct Played {
-    edge: Edge,
-    /// What stands in angle brackets, and what stands for it in a request.
-    words: Vec<(&'static str, String)>,
-}
-
-impl Played {
-    async fn start() -> Self {
-        let edge = Edge::configured(&limited(), [greeting(), report(), warm()]).await;
-        let spent = edge.project_on("one_a_month", "spent", greeting()).await;
-        let slow = edge.project_on("one_a_second", "slow", greeting()).await;
-        edge.draft(prompt("unpublished").id(ids::UNPUBLISHED).text("Not yet")).await;
-        edge.draft(greeting().text("And another thing.")).await;
-        edge.another_project("empty").await;
-        let (empty, _) = edge.key("empty", "live").await;
-        let (revoked, id) = edge.key("acme", "live").await;
-        edge.revoke(id).await;
-        edge.record_key("expired", |new| new.expires_at = Some(new.at)).await;
-        edge.record_key("powerless", |new| new.scopes.clear()).await;
-        edge.follow().await;
-
-        let object = |len: usize| json!({ "a": "x".repeat(len - r#"{"a":""}"#.len()) }).to_string();
-        let words = vec![
-            ("<live>", edge.live.clone()),
-            ("<dev>", edge.dev.clone()),
-            ("<empty>", empty),
-            ("<spent>", spent),
-            ("<slow>", slow),
-            ("<revoked>", revoked),
-            ("<project>", edge.project.uuid.to_string()),
-            ("<64 KiB of variables and a byte>", object((64 << 10) + 1)),
-            ("<128 KiB of variables and a byte>", object((128 << 10) + 1)),
-        ];
-        Self { edge, words }
-    }
-
-    /// Makes the request and writes down the answer.
-    async fn play(&self, asked: &str) -> String {
-        for line in asked.lines().filter(|line| line.starts_with('#')) {
-            match line {
-                "# again" => drop(self.edge.ask(self.request(asked)).await),
-                "# warm" => {
-                    let warm = self.edge.get(compiled("warm"), &self.edge.live).await;
-                    warm.expect_status(200);
-                }
-                "# ledger: away" => self.edge.ledger.goes_away(),
-                "# store: busy" => self.edge.store.fail_with(Fault::Busy),
-                "# store: malformed" => self.edge.store.fail_with(Fault::Malformed),
-                "# store: panics" => self.edge.store.fail_with(Fault::Panics),
-                "# store: timed out" => self.edge.store.fail_with(Fault::TimedOut),
-                "# store: unreachable" => self.edge.store.fail_with(Fault::Unreachable),
-                _ => panic!("`{line}` means nothing"),
-            }
-        }
-        let request = match self.request(asked) {
-            tagged if asked.contains("etag>") => self.with_current_tag(tagged).await,
-            plain => plain,
-        };
-        let is_compiled = request.uri().path().ends_with("/compiled");
-        let is_head = *request.method() == http::Method::HEAD;
-        let answer = self.edge.ask(request).await;
-        self.written(&answer, is_compiled, is_head)
-    }
-
-    /// The request of a fixture. Variables stand in it as they are meant, and are encoded here.
-    fn request(&self, asked: &str) -> Request<Full<Bytes>> {
-        let known = |text: &str| {
-            let words = self.words.iter();
-            words.fold(text.to_owned(), |text, (word, meant)| text.replace(word, meant))
-        };
-        let asked: Vec<_> = asked.lines().filter(|line| !line.starts_with('#')).collect();
-        let (head, body) = match asked.iter().position(|line| line.is_empty()) {
-            Some(end) => (&asked[..end], asked[end + 1..].join("\n")),
-            None => (&asked[..], String::new()),
-        };
-        let (method, target) = head[0].split_once(' ').expect("a method and a target");
-        let mut request = Request::builder().method(method).uri(encoded(target));
-        for line in &head[1..] {
-            let (name, value) = line.split_once(':').expect("a header has a colon");
-            request = request.header(name, known(value.trim()));
-        }
-        request.body(Full::from(known(&body))).expect("the fixture is a request")
-    }
-
-    /// The same request, with the tag that a `GET` of its target has now.
-    async fn with_current_tag(&self, asked: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
-        let (mut parts, body) = asked.into_parts();
-        let key = parts.headers["authorization"].to_str().expect("a key is ASCII");
-        let key = key.strip_prefix("Bearer ").expect("a key is a bearer's");
-        let current = self.edge.ask(request("GET", &parts.uri.to_string(), key)).await;
-        let tags = parts.headers["if-none-match"].to_str().expect("a tag is ASCII");
-        let tags = tags.replace("<etag>", current.header("etag"));
-        let tags = tags.replace("<bare etag>", current.header("etag").trim_matches('"'));
-        parts.headers.insert("if-none-match", tags.parse().expect("a tag is a header value"));
-        Request::from_parts(parts, body)
-    }
-
-    /// An answer as it stands in a fixture: status, headers by name, body.
-    fn written(&self, answer: &Answer, is_compiled: bool, is_head: bool) -> String {
-        let mut headers: Vec<_> = answer.headers.iter().collect();
-        headers.sort_by_key(|(name, _)| name.as_str());
-        let mut text = format!("{}\n", answer.status_line());
-        for (name, value) in headers {
-            let value = match name.as_str() {
-                "x-request-id" => "<uuid>",
-                // It depends on the project's UUID, which is another in every run.
-                "etag" if is_compiled => "<etag>",
-                _ => value.to_str().expect("headers are ASCII"),
-            };
-            writeln!(text, "{name}: {value}").expect("a string can be written to");
-        }
-        // The server leaves the body of an answer to HEAD away.
-        if !answer.body.is_empty() && !is_head {
-            let body = serde_json::to_string_pretty(&answer.json()).expect("JSON can be written");
-            let body = body.replace(&self.edge.project.uuid.to_string(), "<project>");
-            writeln!(text, "\n{body}").expect("a string can be written to");
-        }
-        text
-    }
-}
-
-mod ids {
-    //! UUIDs that stay the same from run to run.
-
-    pub(super) const GREETING: &str = "0198f3a1-7c2e-7d30-9a4b-5c6d7e8f9a01";
-    pub(super) const REPORT: &str = "0198f3a1-7c2e-7d30-9a4b-5c6d7e8f9a02";
-    pub(super) const UNPUBLISHED: &str = "0198f3a1-7c2e-7d30-9a4b-5c6d7e8f9a03";
-    pub(super) const WARM: &str = "0198f3a1-7c2e-7d30-9a4b-5c6d7e8f9a04";
-}
-
-fn greeting() -> Draft {
-    prompt("greeting")
-        .id(ids::GREETING)
-        .block("Role", "You greet {{name}} in {{language}}.\n")
-        .block("Rules", "Be kind to {{name}}.")
-        .default("language", "English")
-        .default("unused", Value::Null)
-        .model_config("model", "gpt-4o")
-        .model_config("temperature", 0.2)
-        .model_config("max_tokens", 512)
-}
-
-fn report() -> Draft {
-    prompt("report").id(ids::REPORT).text("{{from}} to {{to}}").required("from").required("to")
-}
-
-fn warm() -> Draft {
-    prompt("warm").id(ids::WARM).text("Warm in {{place}}")
-}
-
-/// A target whose variables are percent-encoded.
-fn encoded(target: &str) -> String {
-    let Some((before, variables)) = target.split_once("variables={") else {
-        return target.to_owned();
-    };
-    let (variables, after) = variables.split_once('&').unwrap_or((variables, ""));
-    let variables = utf8_percent_encode(&format!("{{{variables}"), NON_ALPHANUMERIC).to_string();
-    let and = if after.is_empty() { "" } else { "&" };
-    format!("{before}variables={variables}{and}{}", encoded(after))
 }

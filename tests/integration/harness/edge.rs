@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Waker};
 
 use bytes::Bytes;
-use http::{Method, Request};
+use http::Request;
 use http_body_util::Full;
-use prompt_edge::app::{Assembly, Opened};
+use prompt_edge::app::{Assembly, Opened, OpenedOrigin};
 use prompt_edge::authoring::Authoring;
 use prompt_edge::clock::{Clock, ManualClock};
 use prompt_edge::config::Config;
-use prompt_edge::model::{Environment, KeyDigest, KeyId, Portable, Project, PromptName, Scope};
+use prompt_edge::model::{
+    Environment, KeyDigest, KeyId, OriginName, Portable, Project, PromptName, Scope,
+};
 use prompt_edge::origins::{Cursor, NewKey, Store};
 use prompt_edge::server::Reply;
 use serde_json::Value;
@@ -56,6 +58,15 @@ impl Edge {
         config: &Config,
         prompts: impl IntoIterator<Item = Draft>,
     ) -> Self {
+        Self::in_front_of(config, Vec::new(), prompts).await
+    }
+
+    /// The same, with origins beside the store.
+    pub(crate) async fn in_front_of(
+        config: &Config,
+        origins: Vec<OpenedOrigin>,
+        prompts: impl IntoIterator<Item = Draft>,
+    ) -> Self {
         let kept = store::sqlite();
         let store = Arc::new(Watched::new(Arc::clone(&kept.store)));
         let clock = Arc::new(ManualClock::at(at(0)));
@@ -64,7 +75,7 @@ impl Edge {
         let unlimited = authoring.create_project("acme", "enterprise").await;
         let project = unlimited.expect("the name is free");
         let ledger = Arc::new(Account::over(Arc::clone(&kept.ledger)));
-        let opened = Opened { store: store.clone(), ledger: ledger.clone() };
+        let opened = Opened { store: store.clone(), ledger: ledger.clone(), origins };
         let assembly = Assembly::new(config, opened, clock.clone());
         let mut edge = Self {
             store,
@@ -97,6 +108,15 @@ impl Edge {
     /// Makes another project.
     pub(crate) async fn another_project(&self, name: &str) -> Project {
         self.authoring.create_project(name, "enterprise").await.expect("the name is free")
+    }
+
+    /// Makes a project whose prompts come from an origin, and a live key of it.
+    pub(crate) async fn project_of(&self, origin: &str, name: &str) -> String {
+        let made = self.authoring.create_project(name, "enterprise").await;
+        let project = made.expect("the name is free").id;
+        let origin = Some(OriginName::new(origin));
+        self.store.set_origin(project, origin).await.expect("the project is there");
+        self.key(name, "live").await.0
     }
 
     /// Issues a key of a project's environment.
@@ -172,10 +192,15 @@ impl Edge {
         set.expect("the defaults can be set");
     }
 
+    /// The edge's store, to be opened by another edge with these origins beside it.
+    pub(crate) fn reopened(&self, origins: Vec<OpenedOrigin>) -> Opened {
+        Opened { store: self.store.clone(), ledger: self.ledger.clone(), origins }
+    }
+
     /// Another edge on the same store: one more process, or the same after it was killed.
     pub(crate) fn beside(&self, config: &Config) -> Assembly {
         let again = self.kept.opened_again();
-        let opened = Opened { store: Arc::clone(&again) as _, ledger: again };
+        let opened = Opened { store: Arc::clone(&again) as _, ledger: again, origins: Vec::new() };
         Assembly::new(config, opened, self.clock.clone())
     }
 
@@ -213,8 +238,13 @@ impl Edge {
 
     /// One of the operators' pages.
     pub(crate) async fn page(&self, path: &str) -> Answer {
-        let uri = path.parse().expect("the path is one");
-        Answer::of(self.assembly.admin.answer(&Method::GET, &uri).await).await
+        let request = Request::get(path).body(Full::default()).expect("the path is one");
+        self.operate(request).await
+    }
+
+    /// A request on the operators' side.
+    pub(crate) async fn operate(&self, request: Request<Full<Bytes>>) -> Answer {
+        Answer::of(self.assembly.admin.answer(request).await).await
     }
 
     /// Makes another project on this plan, with one prompt published, and a live key for it.

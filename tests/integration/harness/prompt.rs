@@ -1,7 +1,8 @@
 //! Prompts, from what matters to a case.
 
 use prompt_edge::model::{
-    Block, BlockKind, Content, Portable, PortableVersion, PromptId, Variable, Visibility,
+    Block, BlockKind, Content, Layout, Message, Portable, PortableVersion, PromptId, Variable,
+    Visibility,
 };
 use serde_json::Value;
 
@@ -34,8 +35,26 @@ impl Draft {
     pub(crate) fn block(mut self, title: &str, content: impl Into<String>) -> Self {
         let (title, content) = (title.to_owned(), content.into());
         let kind = BlockKind::Custom;
-        self.content.blocks.push(Block { kind, title, content, enabled: true });
+        let mut blocks = self.content.blocks().to_vec();
+        blocks.push(Block { kind, title, content, enabled: true });
+        self.content.layout = Layout::Sections(blocks);
         self
+    }
+
+    /// With this text alone, as it stands.
+    pub(crate) fn verbatim(mut self, text: &str) -> Self {
+        self.content.layout = Layout::Verbatim(text.to_owned());
+        self
+    }
+
+    /// With one more message, in the place of any sections.
+    pub(crate) fn message(self, role: &str, content: &str) -> Self {
+        self.turn(Message::Said { role: role.to_owned(), content: content.to_owned() })
+    }
+
+    /// With one more placeholder for messages, in the place of any sections.
+    pub(crate) fn placeholder(self, name: &str) -> Self {
+        self.turn(Message::Placeholder { name: name.to_owned() })
     }
 
     /// With a variable that has a default.
@@ -51,6 +70,16 @@ impl Draft {
     /// With one model setting more.
     pub(crate) fn model_config(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.content.model_config.insert(name.to_owned(), value.into());
+        self
+    }
+
+    fn turn(mut self, message: Message) -> Self {
+        let mut messages = match self.content.layout {
+            Layout::Chat(messages) => messages,
+            Layout::Sections(_) | Layout::Verbatim(_) => Vec::new(),
+        };
+        messages.push(message);
+        self.content.layout = Layout::Chat(messages);
         self
     }
 

@@ -11,7 +11,7 @@ use prompt_edge::model::{
     OriginName, Overview, Portable, Project, ProjectId, PromptName, Tenant, Timestamp,
 };
 use prompt_edge::origins::{
-    Changes, Cursor, Error, Import, NewKey, NewProject, Origin, Pending, Publish, Rollback, Store,
+    Changes, Cursor, Error, Import, NewKey, NewProject, Pending, Publish, Rollback, Store,
     WriteError,
 };
 use serde_json::{Map, Value};
@@ -120,7 +120,7 @@ impl Fault {
     }
 }
 
-impl Origin for Watched {
+impl Store for Watched {
     fn name(&self) -> &OriginName {
         self.store.name()
     }
@@ -140,9 +140,7 @@ impl Origin for Watched {
     fn changes(&self, cursor: Cursor) -> Pending<'_, Changes> {
         self.store.changes(cursor)
     }
-}
 
-impl Store for Watched {
     fn grant(&self, digest: KeyDigest) -> Pending<'_, Option<Grant>> {
         self.ask(|asked| asked.grants += 1, self.store.grant(digest))
     }
@@ -153,6 +151,14 @@ impl Store for Watched {
 
     fn set_plan(&self, project: ProjectId, plan: String) -> Pending<'_, (), WriteError> {
         self.store.set_plan(project, plan)
+    }
+
+    fn set_origin(
+        &self,
+        project: ProjectId,
+        origin: Option<OriginName>,
+    ) -> Pending<'_, (), WriteError> {
+        self.store.set_origin(project, origin)
     }
 
     fn projects(&self) -> Pending<'_, Vec<Project>> {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::formats::{bundle, markdown};
+use crate::formats::bundle;
+use crate::formats::markdown;
 use crate::model::Portable;
 
 /// Why a file gave no prompts. Messages stand behind the file's name.
@@ -25,9 +26,26 @@ pub enum Error {
     },
 }
 
-/// Whether a file in a folder is meant to be a prompt. Others are passed over.
-pub fn is_prompt(path: &Path) -> bool {
-    matches!(extension(path).as_str(), "md" | "markdown" | "json")
+/// What a file holds, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any number of prompts, with their versions and what is published of them.
+    Bundle,
+    /// One version of one prompt.
+    Markdown,
+}
+
+impl Kind {
+    /// The kind of a file with this name; `None` if it is not meant to hold prompts: in a folder it
+    /// is passed over.
+    pub fn of(path: &Path) -> Option<Self> {
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        match extension.to_ascii_lowercase().as_str() {
+            "json" => Some(Self::Bundle),
+            "md" | "markdown" => Some(Self::Markdown),
+            _ => None,
+        }
+    }
 }
 
 /// Reads the prompts of a file with this name and content.
@@ -38,18 +56,13 @@ pub fn is_prompt(path: &Path) -> bool {
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Portable>, Error> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| Error::NotText { valid_to: error.valid_up_to() })?;
-    match extension(path).as_str() {
-        "md" | "markdown" => {
+    match Kind::of(path).ok_or(Error::Kind)? {
+        Kind::Bundle => Ok(bundle::read(text)?),
+        Kind::Markdown => {
             let stem = path.file_stem().unwrap_or_default().to_string_lossy();
             Ok(Vec::from([markdown::parse(&stem, text)?]))
         }
-        "json" => Ok(bundle::read(text)?),
-        _ => Err(Error::Kind),
     }
-}
-
-fn extension(path: &Path) -> String {
-    path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
 }
 
 #[cfg(test)]
@@ -70,7 +83,15 @@ mod tests {
 
     #[test]
     fn only_prompts_are_taken_from_a_folder() {
-        assert!(is_prompt(Path::new("a.md")) && is_prompt(Path::new("b.json")));
-        assert!(!is_prompt(Path::new("LICENSE")) && !is_prompt(Path::new("a.txt")));
+        for (name, kind) in [
+            ("a.md", Some(Kind::Markdown)),
+            ("a.Markdown", Some(Kind::Markdown)),
+            ("b.json", Some(Kind::Bundle)),
+            ("LICENSE", None),
+            ("a.txt", None),
+            ("a.md~", None),
+        ] {
+            assert_eq!(Kind::of(Path::new(name)), kind, "of {name}");
+        }
     }
 }

@@ -1,0 +1,160 @@
+//! What goes on while requests are answered.
+//!
+//! | task      | does                                                        | how often            |
+//! |-----------|-------------------------------------------------------------|----------------------|
+//! | follow    | applies what the store and each origin say has changed      | when they say so     |
+//! | refresh   | asks again for what is in use, before it is too old         | every second         |
+//! | touch     | writes down when keys were used                             | `keys.touch_interval`|
+//! | tend      | keeps the leases in use, gives back the others              | a quarter of a lease |
+//! | keep      | writes the snapshot                                         | `snapshot.interval`  |
+//!
+//! Each ends when the drain begins; touch and keep do their work once more then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::app::assembly::Assembly;
+use crate::app::memory::Memory;
+use crate::origins::{self, Change, Changes, Cursor, Origin};
+use crate::telemetry::trace::Chain;
+
+impl Assembly {
+    /// Applies what the store says has changed, until the drain begins.
+    pub(crate) async fn follow(self: Arc<Self>) {
+        let mut cursor = Cursor::START;
+        loop {
+            let followed = tokio::select! {
+                followed = self.follow_once(cursor) => followed,
+                () = self.drain.stopping() => return,
+            };
+            match followed {
+                Ok(next) => cursor = next,
+                Err(error) => {
+                    tracing::warn!(error = %Chain(&error), "the store does not say what has changed");
+                    let _ = timeout(PAUSE, self.drain.stopping()).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for the store's next changes, applies them and returns where to go on.
+    ///
+    /// # Errors
+    ///
+    /// If the store does not say what has changed; ask again with the same cursor.
+    pub async fn follow_once(&self, cursor: Cursor) -> Result<Cursor, origins::Error> {
+        let Changes { changes, cursor } = self.store.changes(cursor).await?;
+        for change in &changes {
+            self.generations.apply(change);
+        }
+        self.metrics.changes_applied(changes.len());
+        tracing::debug!(count = changes.len(), "changes applied");
+        self.health.has_heard_from_the_store();
+        Ok(cursor)
+    }
+
+    /// Applies what an origin says has changed, until the drain begins.
+    pub(crate) async fn follow_origin(self: Arc<Self>, origin: Arc<dyn Origin>) {
+        let (mut cursor, mut pause) = (Cursor::START, PAUSE);
+        loop {
+            let followed = tokio::select! {
+                followed = self.follow_origin_once(&*origin, cursor) => followed,
+                () = self.drain.stopping() => return,
+            };
+            match followed {
+                Ok(next) => (cursor, pause) = (next, PAUSE),
+                Err(error) => {
+                    let name = origin.name().as_str();
+                    tracing::warn!(origin = name, error = %Chain(&error), "an origin does not say what has changed");
+                    let _ = timeout(pause, self.drain.stopping()).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Waits for an origin's next changes, applies them and returns where to go on.
+    ///
+    /// # Errors
+    ///
+    /// If the origin does not say what has changed; ask again with the same cursor.
+    pub async fn follow_origin_once(
+        &self,
+        origin: &dyn Origin,
+        cursor: Cursor,
+    ) -> Result<Cursor, origins::Error> {
+        let Changes { changes, cursor } = origin.changes(cursor).await?;
+        let mut named = Vec::new();
+        let mut is_everything = false;
+        for change in &changes {
+            match change {
+                Change::Named(name) => named.push(name.clone()),
+                Change::Everything
+                | Change::Key(_)
+                | Change::Project(_)
+                | Change::Prompt { .. } => is_everything = true,
+            }
+        }
+        if is_everything {
+            named.clear();
+        }
+        if !changes.is_empty() {
+            self.delivery.told(origin.name(), named, None);
+        }
+        self.metrics.changes_applied(changes.len());
+        self.health.has_heard_from_an_origin();
+        Ok(cursor)
+    }
+
+    /// Asks again for what is in use and about to be too old.
+    pub(crate) async fn refresh(self: Arc<Self>) {
+        while timeout(REFRESH_EVERY, self.drain.stopping()).await.is_err() {
+            self.delivery.tend();
+        }
+    }
+
+    /// Keeps the leases in use and gives back the others.
+    pub(crate) async fn tend(self: Arc<Self>, interval: Duration) {
+        while timeout(interval, self.drain.stopping()).await.is_err() {
+            self.gate.book().tend().await;
+        }
+    }
+
+    /// Writes down when keys were used, at each interval and once more when the drain begins.
+    pub(crate) async fn touch(self: Arc<Self>, interval: Duration) {
+        loop {
+            let is_stopping = timeout(interval, self.drain.stopping()).await.is_ok();
+            let used = self.gate.keyring().take_used();
+            if !used.is_empty()
+                && let Err(error) = self.store.touch_keys(used).await
+            {
+                tracing::warn!(error = %Chain(&error), "moments of last use were not written");
+            }
+            if is_stopping {
+                return;
+            }
+        }
+    }
+
+    /// Writes the snapshot at each interval and once more when the drain begins.
+    pub(crate) async fn keep(self: Arc<Self>, memory: Memory, interval: Duration) {
+        loop {
+            let is_stopping = timeout(interval, self.drain.stopping()).await.is_ok();
+            memory.write(&self).await;
+            if is_stopping {
+                return;
+            }
+        }
+    }
+}
+
+/// How long the store is left alone after it failed to say what has changed; an origin at first.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long an origin is left alone at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How often what is in use is looked through.
+const REFRESH_EVERY: Duration = Duration::from_secs(1);

@@ -1,0 +1,4 @@
+//! Platforms as origins: what each says, and what becomes of it.
+
+mod langfuse;
+mod promptot;

@@ -1,0 +1,5 @@
+//! PromptOT as an origin.
+
+mod asked;
+mod exchange;
+mod recorded;
