@@ -15,6 +15,8 @@
 //!    (`a_killed_write_leaves_the_last_snapshot_whole` in `tests/integration/snapshot.rs`)
 //! 2. What is not as it was written is not used.
 //!    (`tests::a_flipped_bit_is_noticed_wherever_it_is`)
+//! 3. A file that is no snapshot is never replaced by one: whoever names the store's file by mistake
+//!    loses nothing. (`tests::what_is_no_snapshot_is_never_replaced`)
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -91,8 +93,8 @@ pub enum Unusable {
 ///
 /// # Errors
 ///
-/// If the folder is not there or cannot be written to, or the payload is larger than 2 GiB. The
-/// snapshot before then stays as it is.
+/// If the folder is not there or cannot be written to, if something other than a snapshot is there
+/// in its place, or the payload is larger than 2 GiB. What was there before then stays as it is.
 pub fn write(path: &Path, payload: &[u8], key: Option<&Key>) -> io::Result<()> {
     let (Some(name), Some(folder)) = (path.file_name(), path.parent()) else {
         return Err(io::Error::new(ErrorKind::InvalidInput, "a snapshot has the name of a file"));
@@ -100,6 +102,7 @@ pub fn write(path: &Path, payload: &[u8], key: Option<&Key>) -> io::Result<()> {
     // The parent of a bare name is empty, and means the working directory.
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let prefix = format!(".{}.", name.to_string_lossy());
+    refuse_to_replace_others(path)?;
     sweep(folder, &prefix)?;
 
     let sealed = seal(payload, key)?;
@@ -135,6 +138,23 @@ pub fn read(path: &Path, key: Option<&Key>) -> Result<Vec<u8>, Unusable> {
     match key {
         Some(Key(key)) => open(key, &start, rest),
         None => check(&start, rest),
+    }
+}
+
+/// Fails if there is a file with something else in it.
+fn refuse_to_replace_others(path: &Path) -> io::Result<()> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let mut start = Vec::new();
+    file.take(MAGIC.len() as u64).read_to_end(&mut start)?;
+    match start.is_empty() || start == MAGIC {
+        true => Ok(()),
+        false => Err(io::Error::new(
+            ErrorKind::AlreadyExists,
+            "the file that is there is no snapshot: move it, or set another `snapshot.path`",
+        )),
     }
 }
 
@@ -333,6 +353,20 @@ mod tests {
         assert!(write(&folder.path().join("missing/edge.snapshot"), b"", None).is_err());
         assert!(write(Path::new("/"), b"", None).is_err());
 
+        assert_eq!(read(&path, None).unwrap(), PAYLOAD);
+    }
+
+    #[test]
+    fn what_is_no_snapshot_is_never_replaced() {
+        let (_folder, path) = folder();
+        fs::write(&path, "SQLite format 3\0").unwrap();
+
+        let refused = write(&path, PAYLOAD, None).unwrap_err().to_string();
+
+        assert!(refused.contains("set another `snapshot.path`"), "{refused}");
+        assert_eq!(fs::read(&path).unwrap(), b"SQLite format 3\0");
+        fs::write(&path, "").unwrap();
+        write(&path, PAYLOAD, None).unwrap();
         assert_eq!(read(&path, None).unwrap(), PAYLOAD);
     }
 
