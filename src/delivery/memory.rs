@@ -200,7 +200,6 @@ fn given_back(
     let stamp = cache.generations().stamp(key.marks());
     let origin = source.origin.name().clone();
     let provenance = Provenance::new(origin, "snapshot", stamp, windows, said_at);
-    provenance.used(supply.now());
     Some(Arc::new(Record::new(what, provenance, taken.validator.clone(), reader, key)))
 }
 
