@@ -467,12 +467,9 @@ impl Supply {
         if !ages || provenance.is_retired() {
             return false;
         }
-        let freshness = &source.freshness;
-        let idle = now.saturating_sub(provenance.used_at());
-        let in_use = idle < moment(freshness.windows.fresh + freshness.windows.stale);
-        let bound = freshness.max_staleness;
+        let bound = source.freshness.max_staleness;
         let due = bound / 2 + bound / 4 * self.share(&record.asked) / SHARES;
-        in_use && now.saturating_sub(provenance.said_at()) >= moment(due)
+        self.is_in_use(record, now) && now.saturating_sub(provenance.said_at()) >= moment(due)
     }
 
     /// A share of [`SHARES`] that is this thing's own on this edge, always the same.
@@ -542,14 +539,14 @@ impl Supply {
             let reader = &record.reader;
             *reader.project == *project
                 && *reader.environment == *environment
-                && key.query != Query::Listing
                 && record.depends_on(&key.query, prompt)
                 && seen.insert(Arc::as_ptr(record))
         });
-        records.map(|(_, record)| self.why_of(&record)).collect()
+        records.filter_map(|(_, record)| self.why_of(&record)).collect()
     }
 
-    fn why_of(&self, record: &Record) -> Why {
+    /// `None` of the list, which is no prompt.
+    fn why_of(&self, record: &Record) -> Option<Why> {
         let provenance = &record.provenance;
         let (now, wall) = (self.now(), self.clock.now());
         let since = |at: Moment| {
@@ -561,10 +558,11 @@ impl Supply {
             None => (provenance.said_at(), "ok"),
         };
         let query = &record.asked.query;
+        let prompt = query.prompt()?.clone();
         let sent = query.compile().and_then(|compile| compile.variables.as_deref());
-        Why {
+        Some(Why {
             key: why::Key {
-                prompt: query.prompt().cloned(),
+                prompt,
                 variables: sent.map(|sent| URL_SAFE_NO_PAD.encode(Sha256::digest(sent))),
                 answers: self.cache.answers_of(provenance),
             },
@@ -586,7 +584,7 @@ impl Supply {
             filled_by: provenance.filled_by.to_string(),
             has_validator: record.validator.is_some(),
             is_in_use: self.is_in_use(record, now),
-        }
+        })
     }
 
     fn mark(&self, key: &RecordKey, mode: Mode) {
@@ -597,6 +595,7 @@ impl Supply {
         }
     }
 
+    /// Whether somebody has asked for it in the time that it is used without waiting.
     fn is_in_use(&self, record: &Record, now: Moment) -> bool {
         let Ok(source) = self.sources.of(&record.reader) else { return false };
         let windows = source.freshness.windows;

@@ -37,7 +37,7 @@ pub struct Why {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     /// The prompt, as callers named it.
-    pub prompt: Option<PromptName>,
+    pub prompt: PromptName,
     /// If its origin compiles: a digest of the variables that it was compiled with.
     pub variables: Option<String>,
     /// How many finished answers hang from it, one for each shape and set of variables.
@@ -114,7 +114,7 @@ impl Why {
         let Attempt { at, outcome } = self.last_attempt;
         json!({
             "key": {
-                "prompt": self.key.prompt.as_ref().map(ToString::to_string),
+                "prompt": self.key.prompt.to_string(),
                 "variables": self.key.variables,
                 "answers": self.key.answers,
             },
@@ -140,7 +140,7 @@ mod tests {
     fn a_record_says_all_but_the_text() {
         let why = Why {
             key: Key {
-                prompt: "greeting".parse().ok(),
+                prompt: "greeting".parse().unwrap(),
                 variables: Some("47DEQpj8".to_owned()),
                 answers: 2,
             },

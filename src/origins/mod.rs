@@ -23,6 +23,7 @@ pub mod guard;
 pub mod sqlite;
 pub mod stored;
 pub mod upstream;
+mod watcher;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -58,7 +58,7 @@ use crate::model::{Credential, Edition, Listed, OriginName};
 use crate::origins::error::BoxError;
 use crate::origins::files::set::Set;
 use crate::origins::files::state::{Held, State};
-use crate::origins::files::watch::Watch;
+use crate::origins::watcher::Watcher;
 use crate::origins::{
     Changes, Compiles, Cursor, Error, Found, Origin, Pending, Question, Reader, Text, Told,
     Validator,
@@ -101,7 +101,7 @@ pub enum OpenError {
 pub struct FilesOrigin {
     name: OriginName,
     state: tokio::sync::watch::Receiver<State>,
-    _watch: Watch,
+    _watcher: Watcher,
 }
 
 impl FilesOrigin {
@@ -117,9 +117,9 @@ impl FilesOrigin {
         // It stays the same folder wherever the process goes.
         let folder = std::path::absolute(&path).unwrap_or(path);
         let (sender, state) = tokio::sync::watch::channel(State::default());
-        let watch =
-            Watch::start(name.clone(), folder, interval, sender).map_err(OpenError::NoThread)?;
-        Ok(Self { name, state, _watch: watch })
+        let watcher =
+            watch::start(name.clone(), folder, interval, sender).map_err(OpenError::NoThread)?;
+        Ok(Self { name, state, _watcher: watcher })
     }
 
     /// The prompts in force.

@@ -2,9 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -16,6 +14,7 @@ use crate::origins::files::set::Set;
 use crate::origins::files::state::State;
 use crate::origins::files::tree;
 use crate::origins::files::tree::Tree;
+use crate::origins::watcher::Watcher;
 
 /// Looks at a folder, one look at a time, and remembers the last.
 #[derive(Debug)]
@@ -75,41 +74,17 @@ impl Lookout {
     }
 }
 
-/// The thread that looks. Dropping it ends the thread, after the look in hand.
-#[derive(Debug)]
-pub(super) struct Watch {
-    /// `None` only while it is being dropped: that is what ends the thread.
-    stop: Option<SyncSender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Watch {
-    /// Looks at once and then every `interval`. What is judged becomes the state.
-    pub(super) fn start(
-        origin: OriginName,
-        folder: PathBuf,
-        interval: Duration,
-        state: watch::Sender<State>,
-    ) -> io::Result<Self> {
-        let looks = PATIENCE.as_nanos() / interval.as_nanos().max(1);
-        let patience = u32::try_from(looks).unwrap_or(u32::MAX).max(MIN_PATIENCE);
-        let lookout = Lookout::new(origin, folder, patience);
-        let (stop, stopped) = sync_channel(0);
-        let thread = thread::Builder::new()
-            .name("files-watch".into())
-            .spawn(move || keep_looking(lookout, interval, &state, &stopped))?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // If it panicked, the panic hook has said so; there is nothing left to hand over.
-            drop(thread.join());
-        }
-    }
+/// Starts a thread that looks at once and then every `interval`. What is judged becomes the state.
+pub(super) fn start(
+    origin: OriginName,
+    folder: PathBuf,
+    interval: Duration,
+    state: watch::Sender<State>,
+) -> io::Result<Watcher> {
+    let looks = PATIENCE.as_nanos() / interval.as_nanos().max(1);
+    let patience = u32::try_from(looks).unwrap_or(u32::MAX).max(MIN_PATIENCE);
+    let lookout = Lookout::new(origin, folder, patience);
+    Watcher::start("files-watch", move |stopped| keep_looking(lookout, interval, &state, stopped))
 }
 
 fn keep_looking(

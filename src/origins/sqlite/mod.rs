@@ -41,7 +41,8 @@ use crate::model::{
     OriginName, Overview, Portable, Project, ProjectId, PromptName, Tenant, Timestamp,
 };
 use crate::origins::sqlite::pool::Lane;
-use crate::origins::sqlite::watch::{Bell, Watch};
+use crate::origins::sqlite::watch::Bell;
+use crate::origins::watcher::Watcher;
 use crate::origins::{
     Changes, Cursor, Import, NewKey, NewProject, Pending, Publish, Rollback, Store, WriteError,
 };
@@ -89,7 +90,7 @@ pub struct SqliteStore {
     bell: Bell,
     // Dropped in this order: the writer's connection is the last one, and tidies the log away.
     reads: Lane,
-    _watch: Watch,
+    _watcher: Watcher,
     writes: Lane,
 }
 
@@ -125,7 +126,7 @@ impl SqliteStore {
         Ok(Self {
             name: fault::name(),
             reads: lane(readers, READS_WAITING).map_err(OpenError::NoThread)?,
-            _watch: Watch::start(watcher, config.watch_interval, bell.clone())
+            _watcher: watch::start(watcher, config.watch_interval, bell.clone())
                 .map_err(OpenError::NoThread)?,
             writes: lane(writer, WRITES_WAITING).map_err(OpenError::NoThread)?,
             bell,

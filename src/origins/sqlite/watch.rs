@@ -6,12 +6,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::watch;
+
+use crate::origins::watcher::Watcher;
 
 /// Where waiters are woken.
 ///
@@ -35,37 +36,9 @@ impl Bell {
     }
 }
 
-/// The thread that looks for writes of other processes. Dropping it ends the thread.
-#[derive(Debug)]
-pub(super) struct Watch {
-    /// `None` only while it is being dropped: that is what ends the thread.
-    stop: Option<SyncSender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Watch {
-    /// Looks every `interval` and rings `bell`.
-    pub(super) fn start(
-        connection: Connection,
-        interval: Duration,
-        bell: Bell,
-    ) -> io::Result<Self> {
-        let (stop, stopped) = sync_channel(0);
-        let thread = thread::Builder::new()
-            .name("store-watch".into())
-            .spawn(move || look(&connection, interval, &bell, &stopped))?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // If it panicked, the panic hook has said so; there is nothing left to hand over.
-            drop(thread.join());
-        }
-    }
+/// Starts a thread that looks every `interval` for writes of other processes and rings `bell`.
+pub(super) fn start(connection: Connection, interval: Duration, bell: Bell) -> io::Result<Watcher> {
+    Watcher::start("store-watch", move |stopped| look(&connection, interval, &bell, stopped))
 }
 
 fn look(connection: &Connection, interval: Duration, bell: &Bell, stopped: &Receiver<()>) {

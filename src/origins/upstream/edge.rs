@@ -6,8 +6,6 @@
 //!
 //! A key of the far edge decides whose prompts are read there; it needs the scope `edge`.
 
-use std::sync::{Mutex, PoisonError};
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
@@ -17,37 +15,28 @@ use crate::model::{Credential, Listed, OriginName};
 use crate::origins::error::BoxError;
 use crate::origins::upstream::Upstream;
 use crate::origins::upstream::keys::{self, Keys, Scheme};
+use crate::origins::upstream::quiet::{self, LastList};
 use crate::origins::{
     Changes, Compiles, Cursor, Error, Found, Origin, Pending, Question, Reader, Text, Told,
     Validator,
 };
 use crate::wire::caching::Allowance;
 
-/// The operator's keys of the far edge: what callers with a key of ours read by.
-#[derive(Clone, Debug, Default)]
-pub struct Config {
-    /// Reads for everybody. `None` where every caller brings a key of the far edge.
-    pub key: Option<Credential>,
-    /// Reads in its place for environments that serve drafts.
-    pub draft_key: Option<Credential>,
-}
+pub use crate::origins::upstream::keys::Config;
 
 /// An edge as an origin.
 #[derive(Debug)]
 pub struct Edge {
     upstream: Upstream,
     keys: Keys,
-    /// What marks the list as the operator's key read it last: whether that still holds is the cheapest
-    /// question there is.
-    listed: Mutex<Option<Validator>>,
+    listed: LastList,
 }
 
 impl Edge {
     /// The edge whose root is the base of `upstream`, such as `http://127.0.0.1:7080`.
     pub fn new(upstream: Upstream, config: Config) -> Self {
-        let Config { key, draft_key } = config;
-        let keys = Keys::new(upstream.name().clone(), Scheme::Bearer, key, draft_key);
-        Self { upstream, keys, listed: Mutex::new(None) }
+        let keys = Keys::new(upstream.name().clone(), Scheme::Bearer, config);
+        Self { upstream, keys, listed: LastList::default() }
     }
 
     async fn list(
@@ -57,7 +46,7 @@ impl Edge {
     ) -> Result<Told<Vec<Listed>>, Error> {
         let told = self.ask(LIST, key, known, edition::read_list).await?;
         if self.keys.own() == Some(key) {
-            *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = told.validator.clone();
+            self.listed.is(told.validator.clone());
         }
         Ok(told)
     }
@@ -142,13 +131,7 @@ impl Origin for Edge {
 
     /// An edge tells nobody what has changed: its answers grow old.
     fn changes(&self, cursor: Cursor) -> Pending<'_, Changes> {
-        Box::pin(async move {
-            if cursor != Cursor::START {
-                return std::future::pending().await;
-            }
-            self.probe().await?;
-            Ok(Changes { changes: Vec::new(), cursor: Cursor(0) })
-        })
+        Box::pin(quiet::changes(cursor, self.probe()))
     }
 
     /// Whether the list is still the same. Without a key of the operator's, that it is shown to
@@ -156,8 +139,7 @@ impl Origin for Edge {
     fn probe(&self) -> Pending<'_, ()> {
         Box::pin(async move {
             let Some(key) = self.keys.own() else { return self.upstream.knock(LIST).await };
-            let known = self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            self.list(key, known.as_ref()).await.map(drop)
+            self.list(key, self.listed.validator().as_ref()).await.map(drop)
         })
     }
 

@@ -19,6 +19,15 @@ use http::HeaderValue;
 use crate::model::{Credential, OriginName, Reads};
 use crate::origins::{Error, Reader};
 
+/// The operator's keys of a platform: what callers with a key of ours read by.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Reads for everybody. `None` where every caller brings a key of the platform.
+    pub key: Option<Credential>,
+    /// Reads in its place for environments that serve drafts.
+    pub draft_key: Option<Credential>,
+}
+
 /// How a platform takes its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scheme {
@@ -33,25 +42,17 @@ pub(super) enum Scheme {
 pub(super) struct Keys {
     origin: OriginName,
     scheme: Scheme,
-    /// Reads for everybody. `None` where every caller brings a key of the platform.
-    key: Option<Credential>,
-    /// Reads in its place for environments that serve drafts.
-    draft_key: Option<Credential>,
+    config: Config,
 }
 
 impl Keys {
-    pub(super) const fn new(
-        origin: OriginName,
-        scheme: Scheme,
-        key: Option<Credential>,
-        draft_key: Option<Credential>,
-    ) -> Self {
-        Self { origin, scheme, key, draft_key }
+    pub(super) const fn new(origin: OriginName, scheme: Scheme, config: Config) -> Self {
+        Self { origin, scheme, config }
     }
 
     /// The operator's own.
     pub(super) const fn own(&self) -> Option<&Credential> {
-        self.key.as_ref()
+        self.config.key.as_ref()
     }
 
     /// The key that a reader's questions are asked with. Whoever should have brought one and has
@@ -62,7 +63,7 @@ impl Keys {
     /// `Rejected` if there is none.
     pub(super) fn of<'a>(&'a self, reader: &'a Reader) -> Result<&'a Credential, Error> {
         let draft_key = match reader.reads {
-            Reads::Draft => self.draft_key.as_ref(),
+            Reads::Draft => self.config.draft_key.as_ref(),
             Reads::Published => None,
         };
         let ours = draft_key.or(self.own());

@@ -9,6 +9,7 @@ mod json;
 mod keys;
 pub mod langfuse;
 pub mod promptot;
+mod quiet;
 
 use http::HeaderMap;
 use http::HeaderValue;

@@ -34,6 +34,7 @@ use crate::origins::upstream::keys::{self, Keys, Scheme};
 use crate::origins::upstream::langfuse::question::Wanted;
 use crate::origins::upstream::langfuse::shapes::Row;
 use crate::origins::upstream::langfuse::watch::{Picture, Rows};
+use crate::origins::upstream::quiet;
 use crate::origins::upstream::{Heard, Upstream};
 use crate::origins::{
     Change, Changes, Compiles, Cursor, Error, Found, Origin, Pending, Question, Reader, Text, Told,
@@ -88,8 +89,8 @@ impl Langfuse {
     /// The project that the key opens, at the platform `upstream` reaches: its base URL is that of
     /// the site, without `/api/public`.
     pub fn new(upstream: Upstream, mut config: Config) -> Self {
-        let key = config.key.take();
-        let keys = Keys::new(upstream.name().clone(), Scheme::Basic, key, None);
+        let own = keys::Config { key: config.key.take(), draft_key: None };
+        let keys = Keys::new(upstream.name().clone(), Scheme::Basic, own);
         let picture = Mutex::new(Picture::new(config.full_list_every));
         Self { upstream, keys, config, picture, names: Mutex::default() }
     }
@@ -243,11 +244,7 @@ impl Langfuse {
     /// Waits for changes; for ever, if there is no key to look for them with.
     async fn follow(&self, cursor: Cursor) -> Result<Changes, Error> {
         let Some(key) = self.keys.own() else {
-            if cursor != Cursor::START {
-                return std::future::pending().await;
-            }
-            self.probe().await?;
-            return Ok(Changes { changes: Vec::new(), cursor: Cursor(0) });
+            return quiet::changes(cursor, self.probe()).await;
         };
         let authorization = self.keys.authorization(key)?;
         if cursor == Cursor::START {

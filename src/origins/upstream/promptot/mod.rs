@@ -10,13 +10,12 @@
 
 mod shapes;
 
-use std::sync::{Mutex, PoisonError};
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use crate::model::{Credential, Listed, OriginName, PromptName};
 use crate::origins::upstream::keys::{self, Keys, Scheme};
 use crate::origins::upstream::promptot::shapes::Misfit;
+use crate::origins::upstream::quiet::{self, LastList};
 use crate::origins::upstream::{Heard, Upstream};
 use crate::origins::{
     Changes, Compile, Compiles, Cursor, Error, Found, Origin, Pending, Question, Reader, Text,
@@ -24,31 +23,21 @@ use crate::origins::{
 };
 use crate::wire::caching::Allowance;
 
-/// The operator's keys: what callers with a key of ours read by.
-#[derive(Clone, Debug, Default)]
-pub struct Config {
-    /// Reads for everybody. `None` where every caller brings a key of PromptOT's.
-    pub key: Option<Credential>,
-    /// Reads in its place for environments that serve drafts.
-    pub draft_key: Option<Credential>,
-}
+pub use crate::origins::upstream::keys::Config;
 
 /// PromptOT, or whoever speaks its API.
 #[derive(Debug)]
 pub struct PromptOt {
     upstream: Upstream,
     keys: Keys,
-    /// What marks the list as the operator's key read it last: whether that still holds is the cheapest
-    /// question there is.
-    listed: Mutex<Option<Validator>>,
+    listed: LastList,
 }
 
 impl PromptOt {
     /// The API whose base URL, such as `https://api.promptot.com/api/v1`, is that of `upstream`.
     pub fn new(upstream: Upstream, config: Config) -> Self {
-        let Config { key, draft_key } = config;
-        let keys = Keys::new(upstream.name().clone(), Scheme::Bearer, key, draft_key);
-        Self { upstream, keys, listed: Mutex::new(None) }
+        let keys = Keys::new(upstream.name().clone(), Scheme::Bearer, config);
+        Self { upstream, keys, listed: LastList::default() }
     }
 
     async fn ask(&self, question: Question<'_>) -> Result<Told<Text>, Error> {
@@ -85,7 +74,7 @@ impl PromptOt {
         };
         let told = told(found, heard, known);
         if self.keys.own() == Some(key) {
-            *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = told.validator.clone();
+            self.listed.is(told.validator.clone());
         }
         Ok(told)
     }
@@ -127,13 +116,7 @@ impl Origin for PromptOt {
 
     /// PromptOT never tells: after the start there is nothing to wait for.
     fn changes(&self, cursor: Cursor) -> Pending<'_, Changes> {
-        Box::pin(async move {
-            if cursor != Cursor::START {
-                return std::future::pending().await;
-            }
-            self.probe().await?;
-            Ok(Changes { changes: Vec::new(), cursor: Cursor(0) })
-        })
+        Box::pin(quiet::changes(cursor, self.probe()))
     }
 
     /// Whether the list is still the same. Without a key of the operator's, that it is shown to
@@ -141,8 +124,7 @@ impl Origin for PromptOt {
     fn probe(&self) -> Pending<'_, ()> {
         Box::pin(async move {
             let Some(key) = self.keys.own() else { return self.upstream.knock(LIST).await };
-            let known = self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            self.list(key, known.as_ref()).await.map(drop)
+            self.list(key, self.listed.validator().as_ref()).await.map(drop)
         })
     }
 
