@@ -59,7 +59,7 @@ fn parts(criterion: &mut Criterion) {
     let guesses = Guesses::new(guesses::Config::default());
     let headers = HeaderMap::new();
     group.bench_function("guess", |bencher| {
-        bencher.iter(|| guesses.wait(guesses.source(PEER, &headers), clock.elapsed()));
+        bencher.iter(|| guesses.wait(guesses.source(PEER.address, &headers), clock.elapsed()));
     });
 
     let limits = gate.book().limits_of(&caller.grant().project, || true);

@@ -10,6 +10,7 @@ use http::Request;
 use http::StatusCode;
 use http::header::IF_NONE_MATCH;
 use http_body_util::Empty;
+use prompt_edge::access::Peer;
 use prompt_edge::app::{Assembly, Opened, OpenedOrigin};
 use prompt_edge::authoring::Authoring;
 use prompt_edge::cache::provenance::Windows;
@@ -35,7 +36,7 @@ use tokio::runtime::Runtime;
 pub(crate) type Ask = Request<Empty<Bytes>>;
 
 /// Where requests come from.
-pub(crate) const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub(crate) const PEER: &Peer = &Peer::at(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
 /// An edge without sockets: router, gate, delivery, cache and store are the real ones.
 pub(crate) struct Edge {

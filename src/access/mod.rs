@@ -27,10 +27,10 @@ pub mod foreign;
 pub mod guesses;
 pub mod keyring;
 pub mod limits;
+pub mod peer;
 pub mod quota;
 pub mod rate;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +49,7 @@ use crate::wire;
 use crate::wire::Response;
 
 pub use keyring::{Caller, Config};
+pub use peer::{Identity, Peer};
 
 use credential::Token;
 use foreign::Foreign;
@@ -123,7 +124,7 @@ impl Gate {
     pub async fn admit(
         &self,
         headers: &HeaderMap,
-        peer: IpAddr,
+        peer: &Peer,
         needs: Scope,
     ) -> Result<Caller, Refusal> {
         let token = Token::of(headers).ok_or(Refusal::Unauthenticated)?;
@@ -137,7 +138,7 @@ impl Gate {
             None => false,
         };
 
-        let source = self.guesses.source(peer, headers);
+        let source = self.guesses.source(peer.address, headers);
         self.may_guess(source)?;
         let found = match opens_nothing {
             true => Err(Refusal::Unauthenticated),

@@ -86,10 +86,10 @@ impl Assembly {
             Arc::clone(&delivery),
             Arc::clone(&clock),
             Arc::clone(&metrics),
-            config.server.header_timeout,
+            config.server.deadlines.body,
         ));
         let body =
-            Limits { bytes: config.server.body_limit_bytes, time: config.server.header_timeout };
+            Limits { bytes: config.server.body_limit_bytes, time: config.server.deadlines.body };
         let services = Services { gate: Arc::clone(&gate), delivery: Arc::clone(&delivery), body };
         let public_hooks = config.server.hooks.then(|| Arc::clone(&hooks));
         let router = Router::new(services, &metrics, config.server.max_in_flight, public_hooks);

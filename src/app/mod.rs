@@ -95,7 +95,7 @@ impl Edge {
         let admin = private.run(Arc::clone(&assembly.admin), server, operators.clone(), shed);
         operators.tasks().spawn(admin);
 
-        let drain_timeout = server.drain_timeout;
+        let drain_timeout = server.drain.timeout;
         Ok(Self { assembly, operators, address, admin_address, drain_timeout })
     }
 

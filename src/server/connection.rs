@@ -1,6 +1,5 @@
 //! One connection, from its first byte to its last.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::server::conn::http1;
@@ -8,21 +7,22 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
+use crate::access::Peer;
 use crate::server::Config;
 use crate::server::drain::Drain;
 use crate::server::reply::Service;
 
 /// Serves HTTP/1.1 until the peer leaves, a deadline passes or the drain ends it.
 pub(super) async fn serve(
-    (stream, peer): (TcpStream, IpAddr),
+    (stream, peer): (TcpStream, Peer),
     service: Arc<impl Service>,
     config: Config,
     drain: Drain,
 ) {
-    let answer = service_fn(|request| service.call(request, peer));
+    let answer = service_fn(|request| service.call(request, &peer));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(config.header_timeout)
+        .header_read_timeout(config.deadlines.header)
         .serve_connection(TokioIo::new(stream), answer);
     tokio::pin!(connection);
 

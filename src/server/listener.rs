@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::access::Peer;
 use crate::server::Config;
 use crate::server::connection;
 use crate::server::drain::Drain;
@@ -64,7 +65,7 @@ impl Listener {
                         continue;
                     };
                     let (service, ending) = (Arc::clone(&service), drain.clone());
-                    let connection = (prepared(stream), peer.ip());
+                    let connection = (prepared(stream), Peer::at(peer.ip()));
                     let served = connection::serve(connection, service, config, ending);
                     drain.tasks().spawn(async move {
                         served.await;

@@ -10,7 +10,6 @@
 //! was answered on a path is recalled for nobody who may not ask there.
 //! (`a_key_without_the_scope_is_never_recalled_an_answer` in `tests/integration/tiers.rs`)
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -22,6 +21,7 @@ use http::header::CACHE_CONTROL;
 use hyper::body::{Body, Incoming};
 use prometheus_client::metrics::counter::Counter;
 
+use crate::access::Peer;
 use crate::admin::Admin;
 use crate::clock::Stopwatch;
 use crate::dialects::edge;
@@ -75,7 +75,7 @@ impl Router {
     }
 
     /// Answers one request from a connection with `peer`.
-    pub fn handle<B>(&self, mut request: Request<B>, peer: IpAddr) -> Reply
+    pub fn handle<B>(&self, mut request: Request<B>, peer: &Peer) -> Reply
     where
         B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
@@ -98,8 +98,9 @@ impl Router {
             return Reply::now(signed(served.response, request_id));
         };
         request_id::keep(request.extensions_mut(), &request_id);
+        let peer = peer.clone();
         Reply::Later(Box::pin(async move {
-            let served = place.0.serve(dialect, request, peer).await;
+            let served = place.0.serve(dialect, request, &peer).await;
             served.route.answered(&method, served.response.status(), watch.elapsed());
             log(&served, &request_id);
             signed(served.response, request_id)
@@ -158,7 +159,7 @@ impl Dialect {
 
 impl Parts {
     /// The long way: to an origin's hook, or to a dialect.
-    async fn serve<B>(&self, dialect: Dialect, request: Request<B>, peer: IpAddr) -> Served
+    async fn serve<B>(&self, dialect: Dialect, request: Request<B>, peer: &Peer) -> Served
     where
         B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
@@ -176,7 +177,7 @@ impl Parts {
 }
 
 impl Service for Router {
-    fn call(&self, request: Request<Incoming>, peer: IpAddr) -> Reply {
+    fn call(&self, request: Request<Incoming>, peer: &Peer) -> Reply {
         self.handle(request, peer)
     }
 }
@@ -199,7 +200,7 @@ impl Drop for InFlight {
 }
 
 impl Service for Admin {
-    fn call(&self, request: Request<Incoming>, _: IpAddr) -> Reply {
+    fn call(&self, request: Request<Incoming>, _: &Peer) -> Reply {
         let request_id = request_id::of(request.headers());
         let admin = self.clone();
         Reply::Later(Box::pin(async move { signed(admin.answer(request).await, request_id) }))

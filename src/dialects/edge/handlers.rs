@@ -2,13 +2,12 @@
 //!
 //! Who asks is settled before the request is read any further.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::request::Parts;
 use serde_json::Map;
 
-use crate::access::Caller;
+use crate::access::{Caller, Peer};
 use crate::delivery::{Answer, Ask, Denied, Listing, Resolve};
 use crate::dialects::Services;
 use crate::dialects::edge::routes::{ALLOW, Route};
@@ -24,7 +23,7 @@ pub(super) async fn handle(
     services: &Services,
     route: Route,
     prompt: &str,
-    (parts, peer): (&Parts, IpAddr),
+    (parts, peer): (&Parts, &Peer),
     metrics: &Arc<RouteMetrics>,
 ) -> Result<Response, Denied> {
     if route == Route::Unknown {

@@ -4,7 +4,6 @@
 //! wrong with the request. A place in its month is taken next, and given back if there is no answer.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::Method;
@@ -14,7 +13,7 @@ use hyper::body::Body;
 use serde_json::Map;
 use serde_json::Value;
 
-use crate::access::Caller;
+use crate::access::{Caller, Peer};
 use crate::delivery::{Ask, Denied, Listing, Resolve, Shape};
 use crate::dialects::Services;
 use crate::dialects::promptot::routes::Route;
@@ -31,7 +30,7 @@ pub(super) async fn handle<B>(
     services: &Services,
     route: Route,
     prompt: Cow<'_, str>,
-    (parts, body, peer): (&Parts, B, IpAddr),
+    (parts, body, peer): (&Parts, B, &Peer),
     metrics: &Arc<RouteMetrics>,
 ) -> Result<Response, Denied>
 where

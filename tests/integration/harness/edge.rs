@@ -9,6 +9,7 @@ use std::task::{Context, Waker};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
+use prompt_edge::access::Peer;
 use prompt_edge::app::{Assembly, Opened, OpenedOrigin};
 use prompt_edge::authoring::Authoring;
 use prompt_edge::clock::{Clock, ManualClock};
@@ -45,7 +46,7 @@ pub(crate) struct Edge {
 }
 
 /// Where requests come from, as far as the edge can tell.
-pub(crate) const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+pub(crate) const PEER: &Peer = &Peer::at(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
 
 impl Edge {
     /// An edge that has these prompts published.
@@ -214,12 +215,12 @@ impl Edge {
 
     /// Asks, and waits for the answer.
     pub(crate) async fn ask(&self, request: Request<Full<Bytes>>) -> Answer {
-        self.ask_from(PEER, request).await
+        self.ask_from(PEER.address, request).await
     }
 
     /// Asks from an address.
     pub(crate) async fn ask_from(&self, peer: IpAddr, request: Request<Full<Bytes>>) -> Answer {
-        let reply = self.assembly.router.handle(request, peer).await;
+        let reply = self.assembly.router.handle(request, &Peer::at(peer)).await;
         Answer::of(reply.expect("a router never fails")).await
     }
 
