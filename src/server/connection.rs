@@ -5,16 +5,27 @@ use std::sync::Arc;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::access::Peer;
 use crate::server::Config;
 use crate::server::drain::Drain;
 use crate::server::reply::Service;
 
-/// Serves HTTP/1.1 until the peer leaves, a deadline passes or the drain ends it.
+/// What was agreed on before the first byte of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1, by ALPN.
+    Http1,
+    /// HTTP/2, by ALPN.
+    Http2,
+    /// Nothing: the first bytes tell.
+    Unsaid,
+}
+
+/// Serves HTTP until the peer leaves, a deadline passes or the drain ends it.
 pub(super) async fn serve(
-    (stream, peer): (TcpStream, Peer),
+    (stream, _, peer): (impl AsyncRead + AsyncWrite + Unpin + Send, Protocol, Peer),
     service: Arc<impl Service>,
     config: Config,
     drain: Drain,

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::access::Peer;
 use crate::server::Config;
-use crate::server::connection;
+use crate::server::connection::{self, Protocol};
 use crate::server::drain::Drain;
 use crate::server::reply::Service;
 
@@ -65,7 +65,7 @@ impl Listener {
                         continue;
                     };
                     let (service, ending) = (Arc::clone(&service), drain.clone());
-                    let connection = (prepared(stream), Peer::at(peer.ip()));
+                    let connection = (prepared(stream), Protocol::Unsaid, Peer::at(peer.ip()));
                     let served = connection::serve(connection, service, config, ending);
                     drain.tasks().spawn(async move {
                         served.await;

@@ -9,14 +9,54 @@ pub mod drain;
 pub mod listener;
 pub mod reply;
 pub mod route;
+pub mod tls;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use drain::Drain;
 pub use listener::Listener;
 pub use reply::{Reply, Service};
 pub use route::Router;
+
+/// A door for callers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// Its name in logs and metrics; unique.
+    pub name: String,
+    /// Where it is.
+    pub address: Address,
+    /// Which of the APIs are spoken there.
+    pub serves: Serves,
+    /// How it is secured; clear text if this is `None`.
+    pub tls: Option<tls::Config>,
+}
+
+/// Where a listener is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// Systemd has opened it, and hands it over by this name (`FileDescriptorName=`).
+    Systemd(String),
+    /// An address and a port.
+    Tcp(SocketAddr),
+    /// A Unix socket at this path.
+    Unix(PathBuf),
+}
+
+/// Which APIs a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Serves {
+    /// The one that edges speak with each other.
+    pub edge: bool,
+    /// PromptOT's.
+    pub promptot: bool,
+}
+
+impl Serves {
+    /// All of them.
+    pub const ALL: Self = Self { edge: true, promptot: true };
+}
 
 /// How connections are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
