@@ -39,13 +39,16 @@ fn parts(criterion: &mut Criterion) {
     let ask = edge.ask("Alex");
     edge.check(ask.clone(), StatusCode::OK, "prompt-edge; fwd=uri-miss; stored");
     let gate = &edge.assembly.gate;
-    let caller = gate.recall(ask.headers(), Scope::Deliver).expect("the key is known");
+    let caller = edge
+        .runtime
+        .block_on(gate.admit(ask.headers(), PEER, Scope::Deliver))
+        .expect("the key is known");
     let clock = Arc::new(SystemClock::default());
     let mut group = criterion.benchmark_group("limits");
     group.throughput(Throughput::Elements(1));
 
     group.bench_function("spend", |bencher| {
-        bencher.iter(|| match gate.try_spend(&caller) {
+        bencher.iter(|| match gate.try_spend(&caller, clock.now()) {
             Some(spent) => spent.expect("the plan is far from its end"),
             // While the first leases are small.
             None => edge.runtime.block_on(gate.spend(&caller)).expect("the ledger answers"),

@@ -11,9 +11,7 @@ use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 
 use crate::model::{Credential, KeyDigest};
-
-/// The header that carries a bare token, for callers that cannot set `Authorization`.
-pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+use crate::wire::heeded::X_API_KEY;
 
 /// A presented token. Its use is to be hashed.
 #[derive(Clone, Copy)]

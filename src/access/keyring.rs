@@ -76,6 +76,8 @@ pub struct Caller(Arc<Record>);
 struct Record {
     grant: Grant,
     reader: Arc<Reader>,
+    /// What the caller presents, once it was presented since the start.
+    token: Option<Credential>,
     /// What the origin said, if it is the origin that knows the key.
     verdict: Option<Arc<Verdict>>,
     stamp: Stamp,
@@ -104,6 +106,16 @@ impl Caller {
         self.0.limits.plan()
     }
 
+    /// What the caller presents; `None` if it was not seen since the start.
+    pub(crate) fn token(&self) -> Option<&[u8]> {
+        self.0.token.as_ref().map(|token| token.expose().as_bytes())
+    }
+
+    /// Whether these bytes are the caller's token.
+    pub(crate) fn presents(&self, token: &[u8]) -> bool {
+        self.token() == Some(token)
+    }
+
     /// What the caller's project may do.
     pub(super) fn limits(&self) -> &Arc<Limits> {
         &self.0.limits
@@ -129,7 +141,7 @@ impl Caller {
 
     /// A record read under `stamp`, which goes on from the one `before` it.
     fn new(
-        Known { grant, holder, verdict }: Known,
+        Known { grant, token, holder, verdict }: Known,
         stamp: Stamp,
         before: Option<&Self>,
         (book, generations): (&Book, &Generations),
@@ -148,6 +160,7 @@ impl Caller {
         Self(Arc::new(Record {
             grant,
             reader,
+            token,
             verdict,
             stamp,
             limits,
@@ -214,14 +227,27 @@ impl Keyring {
     /// What memory knows of a key; `None` if the store has to be asked.
     pub fn recall(&self, digest: &KeyDigest, now: Timestamp) -> Option<Result<Caller, Refusal>> {
         if let Some(caller) = self.known.get(digest) {
-            if caller.0.verdict.is_some() && !self.recall_foreign(*digest, &caller) {
-                return None;
-            }
-            return self.generations.hold(&caller.0.stamp).then_some(Ok(caller));
+            return self.vouches_for(&caller).then_some(Ok(caller));
         }
         let absence = self.unknown.get(digest)?;
         let holds = now < absence.until && self.generations.hold(&absence.stamp);
         holds.then_some(Err(Refusal::Unauthenticated))
+    }
+
+    /// Whether what is remembered of a caller still holds. Memory only.
+    ///
+    /// # Cost
+    ///
+    /// Two relaxed loads, for a key of the store.
+    pub fn vouches_for(&self, caller: &Caller) -> bool {
+        let record = &*caller.0;
+        let is_judged = record.verdict.is_none()
+            || record
+                .reader
+                .tenant
+                .holder
+                .is_some_and(|digest| self.recall_foreign(digest, caller));
+        is_judged && self.generations.hold(&record.stamp)
     }
 
     /// What the store knows of a key. Whoever asks at the same time shares the question, unless
@@ -275,7 +301,7 @@ impl Keyring {
             let stamp = self.generations.stamp([Mark::Key(&digest), Mark::AnySettings]);
             let holder = Some(Holder { digest, credential: None });
             let verdict = Some(Arc::new(foreign.vouched(vouched, saved_at)));
-            let found = Known { grant, holder, verdict };
+            let found = Known { grant, token: None, holder, verdict };
             let caller = Caller::new(found, stamp, None, (&self.book, &self.generations));
             self.known.insert(digest, caller);
         }
@@ -362,7 +388,9 @@ impl Keyring {
             let found = match (grant, foreign) {
                 // Nothing could be asked with it: the origin takes its own keys, and we hold none.
                 (Some(grant), Some(foreign)) if foreign.is_of(&grant.project) => None,
-                (Some(grant), _) => Some(Known { grant, holder: None, verdict: None }),
+                (Some(grant), _) => {
+                    Some(Known { grant, token: Some(credential), holder: None, verdict: None })
+                }
                 (None, None) => None,
                 (None, Some(foreign)) => {
                     let of_before = before.as_ref().and_then(|caller| caller.0.verdict.clone());
@@ -374,6 +402,7 @@ impl Keyring {
                     })?;
                     introduced.map(|(grant, verdict)| Known {
                         grant,
+                        token: Some(credential.clone()),
                         holder: Some(Holder { digest, credential: Some(credential) }),
                         verdict: Some(verdict),
                     })
@@ -454,6 +483,8 @@ async fn judgement(
 /// What is known of a key.
 struct Known {
     grant: Grant,
+    /// What was presented, if it was.
+    token: Option<Credential>,
     /// The key itself, if it is the origin that knows it.
     holder: Option<Holder>,
     verdict: Option<Arc<Verdict>>,

@@ -2,7 +2,7 @@
 //!
 //! | # | phase    | may end with                | costs, for a key in use      |
 //! |---|----------|-----------------------------|------------------------------|
-//! | 1 | identify | `Unauthenticated`           | one SHA-256, one map look-up |
+//! | 1 | identify | `Unauthenticated`           | one SHA-256, one map look-up; nothing where the fast lane knows the token |
 //! | 2 | permit   | `Forbidden`                 | one comparison               |
 //! | 3 | spend    | `RateLimited`, `QuotaSpent` | two compare-and-swaps        |
 //!
@@ -19,8 +19,8 @@
 //!    (`unknown_expired_and_revoked_keys_are_refused_alike` in `tests/integration/access.rs`)
 //! 2. A revocation that is known stops everybody who comes after it, even if the store was asked
 //!    before it. (`a_revocation_outruns_a_fetch_that_began_before_it`, in the same place)
-//! 3. The token is hashed at once and never printed or compared as text. It is kept only in memory,
-//!    and only where it is an origin's own and has to be shown there again.
+//! 3. The token is never printed, and kept only in memory: to know who presents it again, and to
+//!    show an origin its own. Stores know digests.
 
 pub mod credential;
 pub mod foreign;
@@ -151,19 +151,16 @@ impl Gate {
         found
     }
 
-    /// The same from memory alone; `None` if the store would have to be asked, or somebody to be
-    /// turned away.
-    pub fn recall(&self, headers: &HeaderMap, needs: Scope) -> Option<Caller> {
-        let now = self.clock.now();
-        let caller = self.keyring.recall(&Token::of(headers)?.digest(), now)?.ok()?;
-        caller.permit(needs, now).ok()?;
-        Some(caller)
+    /// Whether a caller that was let in before may pass again: if not, [`Gate::admit`] knows why.
+    /// Memory only.
+    pub fn readmits(&self, caller: &Caller, needs: Scope, now: Timestamp) -> bool {
+        self.keyring.vouches_for(caller) && caller.permit(needs, now).is_ok()
     }
 
     /// Takes one request from the caller's rates and month; `None` if the ledger would have to be
     /// asked. Memory only.
-    pub fn try_spend(&self, caller: &Caller) -> Option<Result<Receipt, Refusal>> {
-        let (limits, now) = (caller.limits(), self.clock.now());
+    pub fn try_spend(&self, caller: &Caller, now: Timestamp) -> Option<Result<Receipt, Refusal>> {
+        let limits = caller.limits();
         if limits.meter().would_ask(now) {
             return None;
         }

@@ -92,7 +92,12 @@ impl Assembly {
             Limits { bytes: config.server.body_limit_bytes, time: config.server.deadlines.body };
         let services = Services { gate: Arc::clone(&gate), delivery: Arc::clone(&delivery), body };
         let public_hooks = config.server.hooks.then(|| Arc::clone(&hooks));
-        let router = Router::new(services, &metrics, config.server.max_in_flight, public_hooks);
+        let router = Router::new(
+            services,
+            (&metrics, Arc::clone(&clock)),
+            config.server.max_in_flight,
+            public_hooks,
+        );
         let plans = config.limits.plans.keys().cloned().collect();
         let origins = config.origins.iter().map(|origin| &origin.name);
         let admin = Arc::new(Admin {

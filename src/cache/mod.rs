@@ -1,16 +1,15 @@
 //! Answers kept near the caller.
 //!
-//! A prompt changes rarely and is read all the time, so nearly every ask should end here. Three
+//! A prompt changes rarely and is read all the time, so nearly every ask should end here. Two
 //! maps, each bounded in bytes:
 //!
 //! | map       | key                                                        | holds                |
 //! |-----------|------------------------------------------------------------|----------------------|
 //! | templates | tenant, what the origin was asked for                      | what the origin said |
 //! | answers   | tenant, representation, prompt, canonical variables        | ready bytes          |
-//! | aliases   | tenant, raw path and query                                 | a pointer to an answer |
 //!
 //! So new variables cost one render and never a question to the origin (unless it is the one that
-//! compiles), and a repeated URL costs one look-up: nothing of it is parsed.
+//! compiles). A URL that is repeated does not even get here: `delivery::lane` knows its answer.
 //!
 //! Nothing has to be searched for to be outdated. What changed is *marked* ([`generation`]), what
 //! grows old knows its windows, and both are in the [`provenance`] that everything made of one
@@ -40,7 +39,7 @@ pub mod key;
 pub mod provenance;
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::quality::RandomState;
 use moka::notification::RemovalCause;
@@ -49,7 +48,7 @@ use moka::sync::{Cache as Map, CacheBuilder};
 
 use entry::{Entry, Record};
 use generation::Generations;
-use key::{AliasKey, AliasRef, AnswerKey, RecordKey};
+use key::{AnswerKey, RecordKey};
 use provenance::{Moment, Provenance, Standing};
 
 /// How much memory the maps may take.
@@ -57,14 +56,15 @@ use provenance::{Moment, Provenance, Standing};
 pub struct Config {
     /// Prepared editions, in bytes.
     pub templates_bytes: u64,
-    /// Finished answers and their aliases together, in bytes.
+    /// Finished answers, in bytes: half of it here, half in the fast lane (`delivery::lane`).
     pub answers_bytes: u64,
 }
 
 impl Default for Config {
-    /// Some thousand prompts, and about a hundred thousand answers of 1 KiB.
+    /// Some thousand prompts, and about a hundred thousand answers of 1 KiB, most of them in both
+    /// halves.
     fn default() -> Self {
-        Self { templates_bytes: 32 << 20, answers_bytes: 128 << 20 }
+        Self { templates_bytes: 32 << 20, answers_bytes: 256 << 20 }
     }
 }
 
@@ -72,7 +72,6 @@ impl Default for Config {
 pub struct Cache<A> {
     records: Map<RecordKey, Arc<Record>, RandomState>,
     answers: Map<AnswerKey, Arc<Entry<A>>, RandomState>,
-    aliases: Map<AliasKey, Weak<Entry<A>>, RandomState>,
     generations: Arc<Generations>,
     /// Held while a record is put in its place, so that no older one takes it in between.
     keeping: Mutex<()>,
@@ -92,8 +91,6 @@ pub struct Holds {
 impl<A: Send + Sync + 'static> Cache<A> {
     /// Empty maps under the marks of `generations`.
     pub fn new(config: Config, generations: Arc<Generations>) -> Self {
-        // An alias is about an eighth of a 1 KiB answer and what it names.
-        let aliases_bytes = config.answers_bytes / 8;
         Self {
             records: bounded(config.templates_bytes, |key: &RecordKey, record: &Arc<Record>| {
                 key.weight_bytes() + record.weight_bytes()
@@ -107,12 +104,8 @@ impl<A: Send + Sync + 'static> Cache<A> {
                 }
             })
             .build_with_hasher(RandomState::default()),
-            answers: bounded(config.answers_bytes - aliases_bytes, |key: &AnswerKey, entry| {
+            answers: bounded(config.answers_bytes / 2, |key: &AnswerKey, entry| {
                 key.weight_bytes() + Entry::weight_bytes(entry)
-            })
-            .build_with_hasher(RandomState::default()),
-            aliases: bounded(aliases_bytes, |key: &AliasKey, _| {
-                key.weight_bytes() + Entry::<A>::SHELL_BYTES
             })
             .build_with_hasher(RandomState::default()),
             generations,
@@ -176,11 +169,6 @@ impl<A: Send + Sync + 'static> Cache<A> {
         self.answers.iter()
     }
 
-    /// Every raw target that still leads to an answer, in no order.
-    pub fn aliases(&self) -> impl Iterator<Item = (Arc<AliasKey>, Arc<Entry<A>>)> + '_ {
-        self.aliases.iter().filter_map(|(alias, entry)| Some((alias, entry.upgrade()?)))
-    }
-
     /// How many finished answers are kept that were made of this word of an origin.
     pub fn answers_of(&self, provenance: &Arc<Provenance>) -> usize {
         self.answers.iter().filter(|(_, entry)| Arc::ptr_eq(&entry.provenance, provenance)).count()
@@ -191,19 +179,8 @@ impl<A: Send + Sync + 'static> Cache<A> {
         self.answers.insert(key, entry);
     }
 
-    /// A finished answer by the raw target that was answered with it before, whatever it was made
-    /// of.
-    pub fn aliased(&self, alias: AliasRef<'_>) -> Option<Arc<Entry<A>>> {
-        self.aliases.get(&alias)?.upgrade()
-    }
-
-    /// Remembers which answer a raw target leads to. The answer may be evicted all the same.
-    pub fn keep_alias(&self, alias: AliasKey, entry: &Arc<Entry<A>>) {
-        self.aliases.insert(alias, Arc::downgrade(entry));
-    }
-
     /// What the maps hold, after the work they have put off is done.
-    pub fn holds(&self) -> [Holds; 3] {
+    pub fn holds(&self) -> [Holds; 2] {
         fn of<K, V>(map: &'static str, of: &Map<K, V, RandomState>) -> Holds
         where
             K: std::hash::Hash + Eq + Send + Sync + 'static,
@@ -212,7 +189,7 @@ impl<A: Send + Sync + 'static> Cache<A> {
             of.run_pending_tasks();
             Holds { map, entries: of.entry_count(), weight_bytes: of.weighted_size() }
         }
-        [of("templates", &self.records), of("answers", &self.answers), of("aliases", &self.aliases)]
+        [of("templates", &self.records), of("answers", &self.answers)]
     }
 }
 
@@ -306,12 +283,11 @@ mod tests {
     fn an_answer_made_before_a_change_is_not_fresh_after_it() {
         let cache = cache(1 << 20);
         let made_before = entry(&cache, 1, 10);
-        let alias = AliasRef { tenant: TENANT, target: "/x?y" };
 
         cache.generations().advance(&Mark::Listing(ProjectId(1)));
-        cache.keep_alias(alias.to_owned(), &made_before);
+        cache.keep_answer(answer_key(1), made_before);
 
-        let kept = cache.aliased(alias).unwrap();
+        let kept = cache.answer(&answer_key(1)).unwrap();
         assert_eq!(cache.standing(&kept.provenance, || 0), Standing::Rescue);
         let made_after = entry(&cache, 2, 10);
         assert_eq!(cache.standing(&made_after.provenance, || 0), Standing::Fresh);
@@ -374,24 +350,12 @@ mod tests {
 
         for n in 0..20_000 {
             let entry = entry(&cache, n, 1_000);
-            let target = format!("/api/v1/prompts/x/compiled?variables={n}");
-            cache.keep_alias(AliasRef { tenant: TENANT, target: &target }.to_owned(), &entry);
             cache.keep_answer(answer_key(n), entry);
         }
 
-        let [_, answers, aliases] = cache.holds();
-        let weight = answers.weight_bytes + aliases.weight_bytes;
-        assert!(weight <= 1 << 20, "{weight} should be within the capacity");
+        let [_, answers] = cache.holds();
+        let weight = answers.weight_bytes;
+        assert!(weight <= 1 << 19, "{weight} should be within the capacity");
         assert!(answers.entries > 100, "the capacity should be used, not only kept");
-    }
-
-    #[test]
-    fn an_alias_does_not_keep_an_evicted_answer() {
-        let cache = cache(1 << 20);
-        let alias = AliasRef { tenant: TENANT, target: "/x" };
-
-        cache.keep_alias(alias.to_owned(), &entry(&cache, 1, 10));
-
-        assert!(cache.aliased(alias).is_none());
     }
 }

@@ -80,7 +80,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
 
 async fn serve(config: &Config, opened: Opened) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
-    let clock = Arc::new(SystemClock::default());
+    let clock = Arc::new(SystemClock::ticking()?);
     let authoring = authoring(config, Arc::clone(&opened.store), clock.clone());
     let edge = Edge::start(config, opened, clock).await.map_err(Failure::of)?;
     let (address, admin) = (edge.address(), edge.admin_address());

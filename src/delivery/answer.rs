@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use http::HeaderValue;
+use http::StatusCode;
 
 use crate::cache::entry::Entry;
 use crate::model::Refusal;
@@ -18,6 +20,18 @@ pub struct Finished {
     pub representation: Representation,
     /// Under which route it is counted.
     pub route: Arc<RouteMetrics>,
+}
+
+impl Finished {
+    /// Whether a line of `If-None-Match` names the answer's tag.
+    pub fn is_named_in(&self, line: &HeaderValue) -> bool {
+        self.representation.etag().is_in(line)
+    }
+
+    /// What the answer's status is to somebody who has it already, or not.
+    pub const fn status(&self, is_current: bool) -> StatusCode {
+        if is_current { StatusCode::NOT_MODIFIED } else { StatusCode::OK }
+    }
 }
 
 /// One answer on its way to one caller.

@@ -13,9 +13,10 @@ use http::HeaderValue;
 
 use crate::cache::Cache;
 use crate::cache::entry::{Entry, Record, Sheet, What};
-use crate::cache::key::{AliasRef, AnswerKey, Query, RecordKey, Subject, Variables};
+use crate::cache::key::{AnswerKey, Query, RecordKey, Subject, Variables};
 use crate::cache::provenance::{Moment, Provenance, Standing, Windows, moment};
 use crate::delivery::answer::Finished;
+use crate::delivery::promises::Promises;
 use crate::delivery::supply::Supply;
 use crate::model::OriginName;
 use crate::origins::{Reader, Rendition, Text};
@@ -43,10 +44,6 @@ pub(crate) fn capture(
         records.push(taken_down(supply, &record, standing, now));
     }
 
-    let mut targets = HashMap::new();
-    for (alias, entry) in cache.aliases() {
-        targets.entry(Arc::as_ptr(&entry)).or_insert_with(|| alias.target().to_owned());
-    }
     let answers = cache.answers().filter_map(|(key, entry)| {
         let record = *places.get(&Arc::as_ptr(&entry.provenance))?;
         let representation = &entry.answer.representation;
@@ -54,7 +51,6 @@ pub(crate) fn capture(
             record,
             representation: key.representation.to_owned(),
             route: entry.answer.route.template().to_owned(),
-            target: targets.get(&Arc::as_ptr(&entry)).cloned(),
             given: match &key.variables {
                 Variables::Unresolved | Variables::Sent(_) => Given::Nothing,
                 Variables::Resolved(values) => Given::Values(Bytes::copy_from_slice(values)),
@@ -125,8 +121,7 @@ fn rendition(sheet: &Sheet) -> Rendition {
 
 /// Fills memory with what was taken down `since` ago. Returns the origins it is of.
 pub(crate) fn restore(
-    supply: &Arc<Supply>,
-    cache: &Cache<Finished>,
+    (supply, cache, promises): (&Arc<Supply>, &Cache<Finished>, &Promises),
     image: &Image,
     since: Duration,
     shapes: &[(&'static str, Arc<RouteMetrics>)],
@@ -150,7 +145,7 @@ pub(crate) fn restore(
         let Some((representation, route)) = shape else { continue };
         // A representation whose route has changed is of another version of this edge.
         if route.template() == answer.route {
-            answer_given_back(cache, record, answer, (representation, route));
+            answer_given_back((cache, promises), record, answer, (representation, route));
         }
     }
     origins
@@ -208,7 +203,7 @@ fn of(text: Text) -> What {
 }
 
 fn answer_given_back(
-    cache: &Cache<Finished>,
+    (cache, promises): (&Cache<Finished>, &Promises),
     record: &Arc<Record>,
     answer: &image::Answer,
     (representation, route): (&'static str, &Arc<RouteMetrics>),
@@ -227,7 +222,8 @@ fn answer_given_back(
     else {
         return;
     };
-    let representation_of = Representation::json(answer.body.to_vec(), etag, cache_control);
+    let heads = promises.as_promised(&cache_control);
+    let representation_of = Representation::json(answer.body.to_vec(), etag, heads);
     let len_bytes = representation_of.len_bytes();
     let entry = Arc::new(Entry {
         answer: Finished { representation: representation_of, route: Arc::clone(route) },
@@ -235,9 +231,6 @@ fn answer_given_back(
         provenance: Arc::clone(&record.provenance),
     });
     let tenant = record.asked.tenant;
-    if let Some(target) = &answer.target {
-        cache.keep_alias(AliasRef { tenant, target }.to_owned(), &entry);
-    }
     cache.keep_answer(AnswerKey { tenant, representation, subject, variables }, entry);
 }
 

@@ -36,7 +36,9 @@
 pub mod answer;
 pub mod ask;
 pub mod freshness;
+pub mod lane;
 mod memory;
+mod promises;
 pub mod purge;
 pub mod sources;
 mod supply;
@@ -54,23 +56,27 @@ use tokio_util::task::TaskTracker;
 use crate::access::Caller;
 use crate::cache::entry::{Entry, Sheet, What};
 use crate::cache::generation::Generations;
-use crate::cache::key::{AliasRef, AnswerKey, Query, RecordKey, Subject, Variables};
-use crate::cache::provenance::{Moment, Provenance, Standing};
+use crate::cache::key::{AnswerKey, Query, RecordKey, Subject, Variables};
+use crate::cache::provenance::{self, Moment, Provenance, Standing};
 use crate::cache::{self, Cache, Holds};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::compile::Resolved;
-use crate::model::{Environment, Noun, OriginName, PromptName, Reads, Refusal, Timestamp};
+use crate::model::{Noun, OriginName, PromptName, Refusal, Timestamp};
 use crate::origins::{Compile, Compiles, Reader};
 use crate::snapshot::image::{self, Image};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
 use crate::wire::Representation;
 use crate::wire::caching::{CacheStatus, Lifetimes, Outcome};
+use crate::wire::representation::Heads;
 
+use lane::Lane;
+use promises::Promises;
 use supply::{Need, Supplied, Supply};
 
 pub use answer::{Answer, Denied, Finished};
 pub use ask::{Ask, ListShape, Listing, Message, Page, Resolve, Shape, Shaped, View};
+pub use lane::Line;
 pub use purge::Purge;
 pub use sources::{Source, Sources};
 pub use turns::Turns;
@@ -109,6 +115,8 @@ pub struct Delivery {
     config: Config,
     metrics: Arc<Metrics>,
     cache: Arc<Cache<Finished>>,
+    lane: Lane,
+    promises: Promises,
     supply: Arc<Supply>,
     counters: [Counter; Outcome::ALL.len()],
     turns: Turns,
@@ -125,6 +133,8 @@ impl Delivery {
         (metrics, tasks): (Arc<Metrics>, &TaskTracker),
     ) -> Self {
         let turns = Turns::new(config.turns);
+        // Half for what is asked for again and again, half for what is asked for at all.
+        let lane = Lane::new(cache.answers_bytes / 2);
         let cache = Arc::new(Cache::new(cache, generations));
         let supply = Arc::new(Supply::new(
             supply::Config { absent_for: config.absent_for, deadline: config.deadline },
@@ -135,26 +145,26 @@ impl Delivery {
             (Arc::clone(&metrics), tasks),
         ));
         let counters = Outcome::ALL.map(|outcome| metrics.lookups(outcome.as_str()));
-        Self { config, metrics, cache, supply, counters, turns }
+        let promises = Promises::new(config.lifetimes);
+        Self { config, metrics, cache, lane, promises, supply, counters, turns }
     }
 
-    /// The answer that this caller was given for the same path and query before, if it is fresh.
-    /// Memory only. Not counted: it may not be served.
+    /// What whoever presents this token was answered for the same path and query before. Memory
+    /// only, and not judged yet: neither the caller nor the answer.
+    pub fn recall(&self, token: &[u8], target: &str) -> Option<Arc<Line>> {
+        self.lane.find(token, target)
+    }
+
+    /// Where a recalled answer comes from, if it is fresh. Not counted: it may not be served.
     ///
     /// # Cost
     ///
-    /// One map look-up with a hash of the target, a pointer upgrade, six loads (`benches/delivery.rs`,
-    /// `hit`); of what grows old the clock is read once as well (`hit_that_ages`).
-    pub fn recall(&self, caller: &Caller, target: &str) -> Option<Answer> {
-        let tenant = caller.reader().tenant;
-        let entry = self.cache.aliased(AliasRef { tenant, target })?;
-        let mut read = None;
-        let now = || *read.insert(self.supply.now());
-        if self.cache.standing(&entry.provenance, now) != Standing::Fresh {
-            return None;
-        }
-        let status = self.status(&entry.provenance, Outcome::Hit, None, read);
-        Some(Answer::new(entry, status))
+    /// Four loads; of what grows old a few more (`benches/delivery.rs`, `hit` and `hit_that_ages`).
+    pub fn judge(&self, line: &Line, moment: clock::Moment) -> Option<CacheStatus> {
+        let provenance = &line.entry().provenance;
+        let now = || provenance::moment(moment.elapsed);
+        let is_fresh = self.cache.standing(provenance, now) == Standing::Fresh;
+        is_fresh.then(|| self.status(provenance, Outcome::Hit, None, now))
     }
 
     /// Answers one ask for a prompt.
@@ -202,11 +212,8 @@ impl Delivery {
             variables,
         };
         let provenance = &supplied.record.provenance;
-        let alias = ask.target.map(|target| AliasRef { tenant, target });
         if let Some(entry) = self.kept(&key, provenance) {
-            if let Some(alias) = alias {
-                self.cache.keep_alias(alias.to_owned(), &entry);
-            }
+            self.remember(ask.caller, ask.target, &entry);
             return Ok(self.answer(entry, status));
         }
 
@@ -215,9 +222,9 @@ impl Delivery {
             provenance: Arc::clone(provenance),
             shape: ask.shape,
             resolve: ask.resolve,
-            caller: ask.caller.clone(),
             route: Arc::clone(ask.route),
-            config: self.config,
+            heads: self.promises.of(&ask.caller.grant().environment, provenance),
+            limit_bytes: self.config.max_output_bytes,
         };
         let entry = if resolved.is_costly() {
             let values = ask.variables;
@@ -230,9 +237,7 @@ impl Delivery {
         } else {
             render.run(&resolved)?
         };
-        if let Some(alias) = alias {
-            self.cache.keep_alias(alias.to_owned(), &entry);
-        }
+        self.remember(ask.caller, ask.target, &entry);
         self.cache.keep_answer(key, Arc::clone(&entry));
         if status.outcome == Outcome::Hit {
             return Ok(self.answer(entry, CacheStatus::of(Outcome::Rendered)));
@@ -263,9 +268,9 @@ impl Delivery {
             variables: Variables::Unresolved,
         };
         let provenance = &supplied.record.provenance;
-        let alias = AliasRef { tenant, target: listing.target };
+        let target = Some(listing.target);
         if let Some(entry) = self.kept(&key, provenance) {
-            self.cache.keep_alias(alias.to_owned(), &entry);
+            self.remember(listing.caller, target, &entry);
             return Ok(self.answer(entry, status));
         }
 
@@ -275,16 +280,23 @@ impl Delivery {
             What::Absent | What::Prompt(_) => &[],
         };
         let Shaped { body, etag } = listing.shape.write(listed);
-        let lifetimes = lifetimes(&self.config, provenance);
-        let cache_control = cache_control(&listing.caller.grant().environment, lifetimes);
+        let heads = self.promises.of(&listing.caller.grant().environment, provenance);
         let entry = finish(
-            Representation::json(body, etag, cache_control),
+            Representation::json(body, etag, heads),
             Arc::clone(listing.route),
             Arc::clone(provenance),
         );
-        self.cache.keep_alias(alias.to_owned(), &entry);
+        self.remember(listing.caller, target, &entry);
         self.cache.keep_answer(key, Arc::clone(&entry));
         Ok(self.answer(entry, status))
+    }
+
+    /// Opens the fast lane for the next who asks for the same. A request with a body has no target
+    /// to be known by.
+    fn remember(&self, caller: &Caller, target: Option<&str>, entry: &Arc<Entry<Finished>>) {
+        if let Some(target) = target {
+            self.lane.keep(caller, target, entry);
+        }
     }
 
     /// Makes the caches forget, and asks again behind for what is in use. Returns how many things
@@ -338,7 +350,7 @@ impl Delivery {
         shapes: &[(&'static str, Arc<RouteMetrics>)],
         is_known: impl Fn(&Reader) -> bool,
     ) -> BTreeSet<OriginName> {
-        memory::restore(&self.supply, &self.cache, image, since, shapes, is_known)
+        memory::restore((&self.supply, &self.cache, &self.promises), image, since, shapes, is_known)
     }
 
     /// An origin does not answer just now: whoever asks for what is remembered of it does not wait.
@@ -354,7 +366,8 @@ impl Delivery {
 
     /// What the maps hold.
     pub fn holds(&self) -> [Holds; 3] {
-        self.cache.holds()
+        let [templates, answers] = self.cache.holds();
+        [templates, answers, self.lane.holds()]
     }
 
     /// What the origin is to be asked for.
@@ -378,7 +391,7 @@ impl Delivery {
 
     fn status_of(&self, supplied: &Supplied) -> CacheStatus {
         let Supplied { record, outcome, forwarded } = supplied;
-        self.status(&record.provenance, *outcome, *forwarded, None)
+        self.status(&record.provenance, *outcome, *forwarded, || self.supply.now())
     }
 
     fn status(
@@ -386,12 +399,12 @@ impl Delivery {
         provenance: &Provenance,
         outcome: Outcome,
         forwarded: Option<u16>,
-        now: Option<Moment>,
+        now: impl FnOnce() -> Moment,
     ) -> CacheStatus {
         let ages = provenance.fresh_until().filter(|_| forwarded.is_none());
         let ttl = match outcome {
             Outcome::Hit | Outcome::Stale | Outcome::Rescue => ages.map(|until| {
-                let now = now.unwrap_or_else(|| self.supply.now());
+                let now = now();
                 provenance.used(now);
                 let age = now.saturating_sub(provenance.said_at());
                 self.metrics.served(Duration::from_millis(u64::try_from(age).unwrap_or_default()));
@@ -435,9 +448,9 @@ struct Render {
     provenance: Arc<Provenance>,
     shape: &'static dyn Shape,
     resolve: Resolve,
-    caller: Caller,
     route: Arc<RouteMetrics>,
-    config: Config,
+    heads: Arc<Heads>,
+    limit_bytes: u64,
 }
 
 impl Render {
@@ -446,7 +459,7 @@ impl Render {
         let compiled = match self.resolve {
             Resolve::Nothing => prepared.render_unresolved(),
             Resolve::Variables => {
-                let limit_bytes = self.config.max_output_bytes;
+                let limit_bytes = self.limit_bytes;
                 // A limit beyond the address space is no limit.
                 let limit = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
                 prepared.render(resolved, limit).map_err(|too_long| Refusal::BadInput {
@@ -456,13 +469,10 @@ impl Render {
                 })?
             }
         };
-        let grant = self.caller.grant();
         let page = Page { edition: &self.sheet.edition, prepared, compiled: &compiled };
         let Shaped { body, etag } = self.shape.write(&page);
-        let lifetimes = lifetimes(&self.config, &self.provenance);
-        let cache_control = cache_control(&grant.environment, lifetimes);
         Ok(finish(
-            Representation::json(body, etag, cache_control),
+            Representation::json(body, etag, Arc::clone(&self.heads)),
             Arc::clone(&self.route),
             Arc::clone(&self.provenance),
         ))
@@ -488,19 +498,4 @@ fn require(resolved: &Resolved<'_>) -> Result<(), Refusal> {
         field: "variables",
         problem: format!("missing required variables: {}", missing.join(", ")).into(),
     })
-}
-
-fn cache_control(environment: &Environment, lifetimes: Lifetimes) -> http::HeaderValue {
-    match environment.reads {
-        Reads::Draft => Lifetimes::draft(),
-        Reads::Published => lifetimes.published(),
-    }
-}
-
-/// What clients may do with an answer: what fails closed here is not to outlive a failure there.
-fn lifetimes(config: &Config, provenance: &Provenance) -> Lifetimes {
-    match provenance.has_rescue() {
-        true => config.lifetimes,
-        false => Lifetimes { stale_if_error: Duration::ZERO, ..config.lifetimes },
-    }
 }

@@ -16,14 +16,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::HeaderValue;
 use http::Method;
 use http::Request;
+use http::StatusCode;
 use http::Uri;
-use http::header::CACHE_CONTROL;
 use hyper::body::{Body, Incoming};
 use prometheus_client::metrics::counter::Counter;
 
 use crate::access::Peer;
 use crate::admin::Admin;
-use crate::clock::Stopwatch;
+use crate::clock::{Clock, Stopwatch};
 use crate::dialects::edge;
 use crate::dialects::edge::Edge;
 use crate::dialects::promptot::PromptOt;
@@ -37,14 +37,15 @@ use crate::telemetry::metrics::RouteMetrics;
 use crate::telemetry::request_id::{self, X_REQUEST_ID};
 use crate::wire::Response;
 use crate::wire::caching::Outcome;
+use crate::wire::heeded::Heeded;
 
 /// The callers' side: the fast lane, then the dialects.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Router(Arc<Parts>);
 
-#[derive(Debug)]
 struct Parts {
     services: Services,
+    clock: Arc<dyn Clock>,
     edge: Edge,
     promptot: PromptOt,
     hooks: Option<(Arc<Hooks>, Arc<RouteMetrics>)>,
@@ -58,7 +59,7 @@ impl Router {
     /// operators' side.
     pub fn new(
         services: Services,
-        metrics: &Metrics,
+        (metrics, clock): (&Metrics, Arc<dyn Clock>),
         max_in_flight: usize,
         hooks: Option<Arc<Hooks>>,
     ) -> Self {
@@ -66,7 +67,16 @@ impl Router {
         let promptot = PromptOt::new(services.clone(), metrics);
         let hooks = hooks.map(|hooks| (hooks, Arc::new(metrics.route(hooks::ROUTE))));
         let (in_flight, shed) = (AtomicUsize::new(0), metrics.shed("in_flight"));
-        Self(Arc::new(Parts { services, edge, promptot, hooks, max_in_flight, in_flight, shed }))
+        Self(Arc::new(Parts {
+            services,
+            clock,
+            edge,
+            promptot,
+            hooks,
+            max_in_flight,
+            in_flight,
+            shed,
+        }))
     }
 
     /// Every representation there is, and the route it is counted under.
@@ -79,13 +89,11 @@ impl Router {
     where
         B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
-        let watch = Stopwatch::start();
-        let request_id = request_id::of(request.headers());
-        if let Some(served) = self.recall(&request) {
-            served.route.answered(request.method(), served.response.status(), watch.elapsed());
-            log(&served, &request_id);
-            return Reply::now(signed(served.response, request_id));
+        if let Some(response) = self.recall(&request) {
+            return Reply::now(response);
         }
+        let watch = Stopwatch::start();
+        let request_id = request_id::of(request.headers(), self.0.clock.now());
         let (method, dialect) = (request.method().clone(), Dialect::of(request.uri()));
         let Some(place) = InFlight::enter(&self.0) else {
             self.0.shed.inc();
@@ -94,45 +102,62 @@ impl Router {
                 Dialect::Edge => self.0.edge.shed(refusal),
                 Dialect::PromptOt => self.0.promptot.shed(refusal),
             };
-            served.route.answered(&method, served.response.status(), watch.elapsed());
+            served.route.answered(&method, served.response.status(), Some(watch.elapsed()));
             return Reply::now(signed(served.response, request_id));
         };
         request_id::keep(request.extensions_mut(), &request_id);
         let peer = peer.clone();
         Reply::Later(Box::pin(async move {
             let served = place.0.serve(dialect, request, &peer).await;
-            served.route.answered(&method, served.response.status(), watch.elapsed());
-            log(&served, &request_id);
+            served.route.answered(&method, served.response.status(), Some(watch.elapsed()));
+            log(&served.route, served.response.status(), served.refused, &request_id);
             signed(served.response, request_id)
         }))
     }
 
-    /// The fast lane: memory only.
-    fn recall<B>(&self, request: &Request<B>) -> Option<Served> {
-        // Who makes demands of caches has them read on the long way.
-        let is_plain = !request.headers().contains_key(CACHE_CONTROL);
-        if !(is_plain && matches!(*request.method(), Method::GET | Method::HEAD)) {
+    /// The fast lane: memory only. Counts, but reads no clock and so times nothing.
+    fn recall<B>(&self, request: &Request<B>) -> Option<Response> {
+        let is_head = match *request.method() {
+            Method::GET => false,
+            Method::HEAD => true,
+            _ => return None,
+        };
+        let heeded = Heeded::of(request.headers())?;
+        let target = request.uri().path_and_query()?.as_str();
+        let Parts { services: Services { gate, delivery, .. }, clock, .. } = &*self.0;
+        let line = delivery.recall(heeded.token()?, target)?;
+
+        let (moment, dialect) = (clock.recently(), Dialect::of(request.uri()));
+        let caller = line.caller();
+        if !gate.readmits(caller, dialect.needs(), moment.now) {
             return None;
         }
-        let target = request.uri().path_and_query()?.as_str();
-        let dialect = Dialect::of(request.uri());
-        let Services { gate, delivery, .. } = &self.0.services;
-        let caller = gate.recall(request.headers(), dialect.needs())?;
-        let answer = delivery.recall(&caller, target)?;
-        let route = Arc::clone(&answer.finished().route);
+        let status = delivery.judge(&line, moment)?;
+        let finished = line.finished();
+        let request_id = request_id::answer_to(heeded.request_id, moment.now);
         let receipt = match dialect {
             Dialect::Edge => None,
-            Dialect::PromptOt => match gate.try_spend(&caller)? {
+            Dialect::PromptOt => match gate.try_spend(caller, moment.now)? {
                 Ok(receipt) => Some(receipt),
-                Err(refusal) => return Some(self.0.promptot.deny(&refusal.into(), route)),
+                Err(refusal) => {
+                    let route = Arc::clone(&finished.route);
+                    let served = self.0.promptot.deny(&refusal.into(), route);
+                    let status = served.response.status();
+                    served.route.answered(request.method(), status, None);
+                    log(&served.route, status, served.refused, &request_id);
+                    return Some(signed(served.response, request_id));
+                }
             },
         };
-        let mut response = answer.respond(request.headers());
+        let is_current = heeded.if_none_match.is_some_and(|line| finished.is_named_in(line));
+        log(&finished.route, finished.status(is_current), None, &request_id);
+        let mut response = finished.representation.answer(is_current, status, request_id);
         if let Some(receipt) = receipt {
             gate.settle(receipt, &mut response);
         }
         delivery.count(Outcome::Hit);
-        Some(Served { response, route, refused: None })
+        finished.route.recalled(is_head, is_current);
+        Some(response)
     }
 }
 
@@ -201,7 +226,7 @@ impl Drop for InFlight {
 
 impl Service for Admin {
     fn call(&self, request: Request<Incoming>, _: &Peer) -> Reply {
-        let request_id = request_id::of(request.headers());
+        let request_id = request_id::of(request.headers(), self.usage.clock.now());
         let admin = self.clone();
         Reply::Later(Box::pin(async move { signed(admin.answer(request).await, request_id) }))
     }
@@ -209,16 +234,22 @@ impl Service for Admin {
 
 /// Puts the request's name on the response.
 fn signed(mut response: Response, request_id: HeaderValue) -> Response {
-    response.headers_mut().append(X_REQUEST_ID, request_id);
+    response.headers_mut().insert(X_REQUEST_ID, request_id);
     response
 }
 
-fn log(served: &Served, request_id: &HeaderValue) {
-    let request_id = request_id.to_str().unwrap_or_default();
-    let status = served.response.status().as_u16();
-    let route = served.route.template();
-    match served.refused {
-        Some(reason) => tracing::debug!(request_id, route, status, reason, "refused"),
-        None => tracing::trace!(request_id, route, status, "answered"),
+fn log(
+    route: &RouteMetrics,
+    status: StatusCode,
+    refused: Option<&'static str>,
+    request_id: &HeaderValue,
+) {
+    let (route, status) = (route.template(), status.as_u16());
+    let request_id = || request_id.to_str().unwrap_or_default();
+    match refused {
+        Some(reason) => {
+            tracing::debug!(request_id = request_id(), route, status, reason, "refused");
+        }
+        None => tracing::trace!(request_id = request_id(), route, status, "answered"),
     }
 }

@@ -45,9 +45,12 @@ impl ETag {
     /// A tag without quotes counts as one with them, as some clients send it. Whatever is no tag is
     /// skipped: a malformed condition costs a full answer, never an error.
     pub fn is_named_by(&self, headers: &HeaderMap) -> bool {
-        headers.get_all(IF_NONE_MATCH).iter().any(|line| {
-            line == self.0 || line == "*" || tags(line.as_bytes()).any(|tag| tag == self.opaque())
-        })
+        headers.get_all(IF_NONE_MATCH).iter().any(|line| self.is_in(line))
+    }
+
+    /// The same of one line.
+    pub fn is_in(&self, line: &HeaderValue) -> bool {
+        line == self.0 || line == "*" || tags(line.as_bytes()).any(|tag| tag == self.opaque())
     }
 
     /// What is between the quotes.

@@ -15,6 +15,7 @@ pub mod caching;
 pub mod client;
 pub mod conditional;
 pub mod directives;
+pub mod heeded;
 pub mod limits;
 pub mod probe;
 pub mod query;

@@ -31,7 +31,7 @@ fn the_readme_lists_every_setting() {
 /// Metrics by the name of the family they are sampled under.
 fn declared_metrics() -> BTreeSet<String> {
     let metrics = Metrics::new("0", "0");
-    metrics.route("/").answered(&Method::GET, StatusCode::OK, Duration::ZERO);
+    metrics.route("/").answered(&Method::GET, StatusCode::OK, Some(Duration::ZERO));
     metrics.lookups("hit").inc();
     metrics.cache_holds("answers", 0, 0);
     metrics.origin_answered("store", "edition", "ok", Duration::ZERO);
