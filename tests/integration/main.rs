@@ -20,6 +20,7 @@ mod foreign;
 mod freshness;
 mod harness;
 mod hooks;
+mod lane;
 mod limits;
 mod logs;
 mod months;
