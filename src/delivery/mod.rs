@@ -49,7 +49,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
-use tokio_util::task::TaskTracker;
 
 use crate::access::Caller;
 use crate::cache::entry::{Entry, Sheet, What};
@@ -62,6 +61,7 @@ use crate::compile::Resolved;
 use crate::model::{Environment, Noun, OriginName, PromptName, Reads, Refusal, Timestamp};
 use crate::origins::{Compile, Compiles, Reader};
 use crate::snapshot::image::{self, Image};
+use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
 use crate::wire::Representation;
@@ -112,6 +112,8 @@ pub struct Delivery {
     supply: Arc<Supply>,
     counters: [Counter; Outcome::ALL.len()],
     turns: Turns,
+    /// Where large prompts are rendered.
+    tasks: Tasks,
 }
 
 impl Delivery {
@@ -122,7 +124,7 @@ impl Delivery {
         generations: Arc<Generations>,
         sources: Sources,
         clock: Arc<dyn Clock>,
-        (metrics, tasks): (Arc<Metrics>, &TaskTracker),
+        (metrics, tasks): (Arc<Metrics>, &Tasks),
     ) -> Self {
         let turns = Turns::new(config.turns);
         let cache = Arc::new(Cache::new(cache, generations));
@@ -135,7 +137,8 @@ impl Delivery {
             (Arc::clone(&metrics), tasks),
         ));
         let counters = Outcome::ALL.map(|outcome| metrics.lookups(outcome.as_str()));
-        Self { config, metrics, cache, supply, counters, turns }
+        let tasks = tasks.clone();
+        Self { config, metrics, cache, supply, counters, turns, tasks }
     }
 
     /// The answer that this caller was given for the same path and query before, if it is fresh.
@@ -222,7 +225,7 @@ impl Delivery {
         let entry = if resolved.is_costly() {
             let values = ask.variables;
             let turn = self.turns.take(tenant.project, ask.caller.plan().weight).await?;
-            let rendered = tokio::task::spawn_blocking(move || {
+            let rendered = self.tasks.spawn_blocking(move || {
                 let _turn = turn;
                 render.run(&render.sheet.prepared.resolve(&values))
             });
