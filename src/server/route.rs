@@ -29,8 +29,9 @@ use crate::dialects::edge::Edge;
 use crate::dialects::promptot::PromptOt;
 use crate::dialects::{Served, Services};
 use crate::hooks::{self, Hooks};
-use crate::model::{Refusal, Scope};
+use crate::model::{Noun, Refusal, Scope};
 use crate::origins::RETRY_AFTER;
+use crate::server::Serves;
 use crate::server::reply::{Reply, Service};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
@@ -40,7 +41,10 @@ use crate::wire::caching::Outcome;
 
 /// The callers' side: the fast lane, then the dialects.
 #[derive(Clone, Debug)]
-pub struct Router(Arc<Parts>);
+pub struct Router {
+    parts: Arc<Parts>,
+    serves: Serves,
+}
 
 #[derive(Debug)]
 struct Parts {
@@ -66,12 +70,18 @@ impl Router {
         let promptot = PromptOt::new(services.clone(), metrics);
         let hooks = hooks.map(|hooks| (hooks, Arc::new(metrics.route(hooks::ROUTE))));
         let (in_flight, shed) = (AtomicUsize::new(0), metrics.shed("in_flight"));
-        Self(Arc::new(Parts { services, edge, promptot, hooks, max_in_flight, in_flight, shed }))
+        let parts = Parts { services, edge, promptot, hooks, max_in_flight, in_flight, shed };
+        Self { parts: Arc::new(parts), serves: Serves::ALL }
+    }
+
+    /// The same router, of which only these dialects can be reached.
+    pub fn serving(&self, serves: Serves) -> Self {
+        Self { parts: Arc::clone(&self.parts), serves }
     }
 
     /// Every representation there is, and the route it is counted under.
     pub fn shapes(&self) -> Vec<(&'static str, Arc<RouteMetrics>)> {
-        self.0.promptot.shapes().into_iter().chain(self.0.edge.shapes()).collect()
+        self.parts.promptot.shapes().into_iter().chain(self.parts.edge.shapes()).collect()
     }
 
     /// Answers one request from a connection with `peer`.
@@ -87,20 +97,20 @@ impl Router {
             return Reply::now(signed(served.response, request_id));
         }
         let (method, dialect) = (request.method().clone(), Dialect::of(request.uri()));
-        let Some(place) = InFlight::enter(&self.0) else {
-            self.0.shed.inc();
+        let Some(place) = InFlight::enter(&self.parts) else {
+            self.parts.shed.inc();
             let refusal = Refusal::Overloaded { retry_after: RETRY_AFTER };
             let served = match dialect {
-                Dialect::Edge => self.0.edge.shed(refusal),
-                Dialect::PromptOt => self.0.promptot.shed(refusal),
+                Dialect::Edge => self.parts.edge.shed(refusal),
+                Dialect::PromptOt => self.parts.promptot.shed(refusal),
             };
             served.route.answered(&method, served.response.status(), watch.elapsed());
             return Reply::now(signed(served.response, request_id));
         };
         request_id::keep(request.extensions_mut(), &request_id);
-        let peer = peer.clone();
+        let (peer, is_served) = (peer.clone(), dialect.is_among(self.serves));
         Reply::Later(Box::pin(async move {
-            let served = place.0.serve(dialect, request, &peer).await;
+            let served = place.0.serve((dialect, is_served), request, &peer).await;
             served.route.answered(&method, served.response.status(), watch.elapsed());
             log(&served, &request_id);
             signed(served.response, request_id)
@@ -116,7 +126,10 @@ impl Router {
         }
         let target = request.uri().path_and_query()?.as_str();
         let dialect = Dialect::of(request.uri());
-        let Services { gate, delivery, .. } = &self.0.services;
+        if !dialect.is_among(self.serves) {
+            return None;
+        }
+        let Services { gate, delivery, .. } = &self.parts.services;
         let caller = gate.recall(request.headers(), dialect.needs())?;
         let answer = delivery.recall(&caller, target)?;
         let route = Arc::clone(&answer.finished().route);
@@ -124,7 +137,7 @@ impl Router {
             Dialect::Edge => None,
             Dialect::PromptOt => match gate.try_spend(&caller)? {
                 Ok(receipt) => Some(receipt),
-                Err(refusal) => return Some(self.0.promptot.deny(&refusal.into(), route)),
+                Err(refusal) => return Some(self.parts.promptot.deny(&refusal.into(), route)),
             },
         };
         let mut response = answer.respond(request.headers());
@@ -155,11 +168,24 @@ impl Dialect {
             Self::PromptOt => Scope::Deliver,
         }
     }
+
+    const fn is_among(self, serves: Serves) -> bool {
+        match self {
+            Self::Edge => serves.edge,
+            Self::PromptOt => serves.promptot,
+        }
+    }
 }
 
 impl Parts {
-    /// The long way: to an origin's hook, or to a dialect.
-    async fn serve<B>(&self, dialect: Dialect, request: Request<B>, peer: &Peer) -> Served
+    /// The long way: to an origin's hook, or to a dialect. One that is not served here knows no
+    /// route.
+    async fn serve<B>(
+        &self,
+        (dialect, is_served): (Dialect, bool),
+        request: Request<B>,
+        peer: &Peer,
+    ) -> Served
     where
         B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
@@ -168,13 +194,17 @@ impl Parts {
                 let response = hooks.answer(request).await;
                 Served { response, route: Arc::clone(route), refused: None }
             }
-            Some(_) | None => match dialect {
-                Dialect::Edge => self.edge.serve(request, peer).await,
-                Dialect::PromptOt => self.promptot.serve(request, peer).await,
+            Some(_) | None => match (dialect, is_served) {
+                (Dialect::Edge, true) => self.edge.serve(request, peer).await,
+                (Dialect::Edge, false) => self.edge.shed(NO_ROUTE),
+                (Dialect::PromptOt, true) => self.promptot.serve(request, peer).await,
+                (Dialect::PromptOt, false) => self.promptot.shed(NO_ROUTE),
             },
         }
     }
 }
+
+const NO_ROUTE: Refusal = Refusal::NotFound { noun: Noun::Route };
 
 impl Service for Router {
     fn call(&self, request: Request<Incoming>, peer: &Peer) -> Reply {

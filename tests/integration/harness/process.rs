@@ -122,6 +122,8 @@ impl Folder {
     fn server(&self, more: &str, variables: &[(&str, &str)]) -> Command {
         let line = format!("serve --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 {more}");
         let mut command = self.command(&line);
+        // Nobody has to be kept from it before it stops.
+        command.env("PROMPT_EDGE__SERVER__DRAIN_DELAY", "0s");
         command.envs(variables.iter().copied());
         command
     }
