@@ -62,10 +62,6 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
     // Before there are threads: it changes the environment.
     let inherited = inherited();
     let descriptors = descriptors::raise();
-    if descriptors.is_some_and(|most| most < descriptors_of(&config)) {
-        let (open_files, needed) = (descriptors, descriptors_of(&config));
-        tracing::warn!(open_files, needed, "server.max_connections does not fit: raise LimitNOFILE");
-    }
 
     // Kept until the server has stopped; dropping it removes the store.
     let folder = if config.demo {
@@ -85,7 +81,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
         // They render large prompts: more of them than cores would only take turns.
         .max_blocking_threads(cores * 2)
         .build()?;
-    let served = runtime.block_on(serve(&config, opened, inherited));
+    let served = runtime.block_on(serve(&config, opened, (inherited, descriptors)));
     drop(runtime);
     if let Some(folder) = folder {
         folder.close()?;
@@ -103,15 +99,26 @@ fn inherited() -> Inherited {
     Inherited::take_over(names.and_then(|(_, names)| names.to_str()))
 }
 
-/// How many descriptors connections take at most, and everything else beside them.
-fn descriptors_of(config: &Config) -> u64 {
-    u64::try_from(config.server.max_connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES)
+/// Says if the system lets fewer files be open than connections may be, and everything beside them.
+fn warn_of_descriptors(most: Option<u64>, max_connections: usize) {
+    let needed = u64::try_from(max_connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    if let Some(most) = most.filter(|most| *most < needed) {
+        tracing::warn!(
+            limit = most,
+            needed,
+            "server.max_connections does not fit under the limit of open files (LimitNOFILE)"
+        );
+    }
 }
 
 /// The store, event queues, listeners, connections to origins, operators.
 const OTHER_FILES: u64 = 256;
 
-async fn serve(config: &Config, opened: Opened, inherited: Inherited) -> Result<(), Failure> {
+async fn serve(
+    config: &Config,
+    opened: Opened,
+    (inherited, descriptors): (Inherited, Option<u64>),
+) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let clock = Arc::new(SystemClock::default());
     let authoring = authoring(config, Arc::clone(&opened.store), clock.clone());
@@ -121,13 +128,14 @@ async fn serve(config: &Config, opened: Opened, inherited: Inherited) -> Result<
     for (at, (listener, url)) in edge.urls().iter().enumerate() {
         let admin = if at == 0 { format!("   admin http://{admin}") } else { String::new() };
         output::line(&format!("prompt-edge listening on {url}{admin}"))?;
-        tracing::info!(listener, url, "listening");
+        tracing::info!(address = url, listener, "listening");
     }
     if config.demo {
         let url = edge.urls().first().map_or("", |(_, url)| url);
         output::line(&demo::fill(&authoring, url).await?)?;
     }
     tracing::info!(%admin, "operators are listened to");
+    warn_of_descriptors(descriptors, config.server.max_connections);
     supervisor::ready();
     edge.report();
     warn_of_strays(&authoring).await;

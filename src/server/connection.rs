@@ -36,7 +36,8 @@ pub(super) async fn serve(
     config: Config,
     drain: Drain,
 ) {
-    let answer = service_fn(|request| Parting { reply: service.call(request, &peer), drain: &drain });
+    let answer =
+        service_fn(|request| Parting { reply: service.call(request, &peer), drain: &drain });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(config.deadlines.header)

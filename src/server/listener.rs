@@ -258,9 +258,7 @@ trait Accept: Sized + Send + 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     /// The next connection, and where it comes from.
-    fn accept(
-        &self,
-    ) -> impl Future<Output = io::Result<(Self::Stream, Option<IpAddr>)>> + Send;
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Option<IpAddr>)>> + Send;
 
     /// Keeps new connections out, but for those whose handshake is on its way. Returns whether there
     /// may be any.

@@ -68,9 +68,9 @@ impl Entry<'_, '_> {
 
     fn name(&mut self) -> Option<String> {
         let path = self.at("name");
-        let name = self.reader.text(path.clone(), NAME, |text| {
-            is_name(text).then(|| text.to_owned()).ok_or(NAME)
-        });
+        let name = self
+            .reader
+            .text(path.clone(), NAME, |text| is_name(text).then(|| text.to_owned()).ok_or(NAME));
         self.reader.require(&self.path, "name", NAME);
         // Of two entries with one name, the second is not known by it.
         match name {
