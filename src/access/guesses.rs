@@ -60,11 +60,7 @@ impl Guesses {
     /// Where a request comes from: the peer, or what the last proxy that is not ours was, by the
     /// word of those that are (`Forwarded`, else `X-Forwarded-For`).
     pub fn source(&self, peer: IpAddr, headers: &HeaderMap) -> Source {
-        let address = self.behind_proxies(peer.to_canonical(), headers);
-        let network = match address {
-            IpAddr::V4(_) => address,
-            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        };
+        let network = network(self.behind_proxies(peer.to_canonical(), headers));
         // The remainder is below `SLOTS`.
         Source((self.hasher.hash_one(network) % SLOTS) as usize)
     }
@@ -147,6 +143,14 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// 128 KiB of slots.
 const SLOTS: u64 = 16_384;
+
+/// What one site has: an IPv4 address, or an IPv6 /64 (RFC 6177).
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        address @ IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+    }
+}
 
 #[cfg(test)]
 mod tests {

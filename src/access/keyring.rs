@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use foldhash::quality::RandomState;
 use moka::sync::Cache as Map;
-use tokio_util::task::TaskTracker;
 
 use crate::access::credential::Token;
 use crate::access::foreign::{Foreign, Passes, Verdict};
@@ -30,6 +29,7 @@ use crate::model::{
 use crate::origins;
 use crate::origins::{Reader, Store};
 use crate::snapshot::image::KnownKey;
+use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::trace::Chain;
 
@@ -180,7 +180,7 @@ pub struct Parts {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Where questions run.
-    pub tasks: TaskTracker,
+    pub tasks: Tasks,
 }
 
 /// The keys in memory, in front of the store.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use foldhash::quality::RandomState;
 use prometheus_client::metrics::counter::Counter;
-use tokio_util::task::TaskTracker;
 
 use crate::access::quota;
 use crate::access::quota::Meter;
@@ -14,6 +13,7 @@ use crate::access::rate::Limiter;
 use crate::clock::Clock;
 use crate::ledger::Ledger;
 use crate::model::{Budgets, Plan, PlanName, Project, ProjectId, Rate, Timestamp};
+use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 
 /// Which plans there are, and what is said about them.
@@ -140,7 +140,7 @@ pub struct Book {
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    tasks: TaskTracker,
+    tasks: Tasks,
     /// Guards the map, for the length of a look-up. Not touched by a request whose key is known.
     projects: Mutex<HashMap<ProjectId, Arc<Limits>, RandomState>>,
 }
@@ -152,7 +152,7 @@ impl Book {
         ledger: Arc<dyn Ledger>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-        tasks: TaskTracker,
+        tasks: Tasks,
     ) -> Self {
         Self { config, ledger, clock, metrics, tasks, projects: Mutex::default() }
     }

@@ -37,13 +37,13 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::StatusCode;
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
 
 use crate::cache::generation::Generations;
 use crate::clock::Clock;
 use crate::ledger::Ledger;
 use crate::model::{Budgets, Refusal, Scope, Timestamp};
 use crate::origins::{Origin, RETRY_AFTER, Store};
+use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::wire;
 use crate::wire::Response;
@@ -82,7 +82,7 @@ pub struct Parts {
     /// The origin whose own keys are let through, if there is one.
     pub foreign: Option<Arc<dyn Origin>>,
     /// Where questions run.
-    pub tasks: TaskTracker,
+    pub tasks: Tasks,
 }
 
 impl Gate {

@@ -103,7 +103,7 @@ impl Admin {
     }
 
     /// Whether what grows old is no longer refreshed. While the edge drains it need not be.
-    fn is_stalled(&self) -> bool {
+    pub fn is_stalled(&self) -> bool {
         self.health.state() != health::State::Draining && self.delivery.is_stalled()
     }
 

@@ -316,21 +316,6 @@ pub(crate) fn log(reader: &mut Reader<'_>) -> trace::Config {
     }
 }
 
-/// Refuses one address for both listeners. Port 0 is a new port each time.
-pub(crate) fn refuse_a_shared_address(
-    server: &server::Config,
-    admin: &Admin,
-    reader: &mut Reader<'_>,
-) {
-    if server.listen == admin.listen && admin.listen.port() != 0 {
-        reader.refuse(
-            &["admin.listen", "server.listen"],
-            &admin.listen.to_string(),
-            "different addresses for server.listen and admin.listen",
-        );
-    }
-}
-
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| ADDRESS)
 }

@@ -51,7 +51,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
-use tokio_util::task::TaskTracker;
 
 use crate::access::Caller;
 use crate::cache::entry::{Entry, Sheet, What};
@@ -64,6 +63,7 @@ use crate::compile::Resolved;
 use crate::model::{Noun, OriginName, PromptName, Refusal, Timestamp};
 use crate::origins::{Compile, Compiles, Reader};
 use crate::snapshot::image::{self, Image};
+use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
 use crate::wire::Representation;
@@ -120,6 +120,8 @@ pub struct Delivery {
     supply: Arc<Supply>,
     counters: [Counter; Outcome::ALL.len()],
     turns: Turns,
+    /// Where large prompts are rendered.
+    tasks: Tasks,
 }
 
 impl Delivery {
@@ -130,7 +132,7 @@ impl Delivery {
         generations: Arc<Generations>,
         sources: Sources,
         clock: Arc<dyn Clock>,
-        (metrics, tasks): (Arc<Metrics>, &TaskTracker),
+        (metrics, tasks): (Arc<Metrics>, &Tasks),
     ) -> Self {
         let turns = Turns::new(config.turns);
         // Half for what is asked for again and again, half for what is asked for at all.
@@ -146,7 +148,8 @@ impl Delivery {
         ));
         let counters = Outcome::ALL.map(|outcome| metrics.lookups(outcome.as_str()));
         let promises = Promises::new(config.lifetimes);
-        Self { config, metrics, cache, lane, promises, supply, counters, turns }
+        let tasks = tasks.clone();
+        Self { config, metrics, cache, lane, promises, supply, counters, turns, tasks }
     }
 
     /// What whoever presents this token was answered for the same path and query before. Memory
@@ -229,7 +232,7 @@ impl Delivery {
         let entry = if resolved.is_costly() {
             let values = ask.variables;
             let turn = self.turns.take(tenant.project, ask.caller.plan().weight).await?;
-            let rendered = tokio::task::spawn_blocking(move || {
+            let rendered = self.tasks.spawn_blocking(move || {
                 let _turn = turn;
                 render.run(&render.sheet.prepared.resolve(&values))
             });

@@ -25,7 +25,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use foldhash::quality::RandomState;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
 
 use crate::cache::Cache;
 use crate::cache::entry::{Record, Sheet, What};
@@ -41,6 +40,7 @@ use crate::delivery::turns::Turns;
 use crate::delivery::why::{self, Attempt, Kept, Why, Window};
 use crate::model::{OriginName, PromptName, Refusal, Timestamp};
 use crate::origins::{self, Found, Question, RETRY_AFTER, Reader, Told};
+use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::trace::Chain;
 use crate::wire::caching::{Demand, Outcome};
@@ -118,7 +118,7 @@ impl Supply {
         cache: Arc<Cache<Finished>>,
         turns: Turns,
         clock: Arc<dyn Clock>,
-        (metrics, tasks): (Arc<Metrics>, &TaskTracker),
+        (metrics, tasks): (Arc<Metrics>, &Tasks),
     ) -> Self {
         Self {
             config,

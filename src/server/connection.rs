@@ -1,7 +1,12 @@
 //! One connection, from its first byte to its last.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use http::HeaderValue;
+use http::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -10,7 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::access::Peer;
 use crate::server::Config;
 use crate::server::drain::Drain;
-use crate::server::reply::Service;
+use crate::server::reply::{Reply, Service};
+use crate::wire::Response;
 
 /// What was agreed on before the first byte of HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +36,8 @@ pub(super) async fn serve(
     config: Config,
     drain: Drain,
 ) {
-    let answer = service_fn(|request| service.call(request, &peer));
+    let answer =
+        service_fn(|request| Parting { reply: service.call(request, &peer), drain: &drain });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(config.deadlines.header)
@@ -39,7 +46,7 @@ pub(super) async fn serve(
 
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = drain.stopping() => {
+        () = drain.parting() => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection => ended,
@@ -51,3 +58,25 @@ pub(super) async fn serve(
         tracing::debug!(%error, "a connection ended early");
     }
 }
+
+/// A reply that says, from the drain on, that the connection ends with it.
+struct Parting<'d> {
+    reply: Reply,
+    drain: &'d Drain,
+}
+
+impl Future for Parting<'_> {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let reply = Pin::new(&mut self.reply).poll(context);
+        reply.map_ok(|mut response| {
+            if self.drain.is_stopping() {
+                response.headers_mut().insert(CONNECTION, CLOSE);
+            }
+            response
+        })
+    }
+}
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");

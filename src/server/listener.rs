@@ -1,100 +1,359 @@
-//! Accepting connections, and what each failure to do so means.
+//! Where connections come from: binding, accepting, and what each failure to do so means.
+//!
+//! A TCP socket is bound with `SO_REUSEPORT`, so that the next version of the edge can listen beside
+//! this one before this one stops. The system then gives each connection to one of the two for good.
+//! A connection that waits to be accepted when its socket is closed is lost. So a socket that is about
+//! to close lets none in any more: whoever knocks is not heard, and knocks again, at whoever listens
+//! then. Those that are in are accepted to the last.
 
+use std::fs;
+use std::future::pending;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::metrics::counter::Counter;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+#[cfg(target_os = "linux")]
+use socket2::{SockFilter, SockRef};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream};
 use tokio::time::timeout;
 
 use crate::access::Peer;
+use crate::server::Address;
 use crate::server::Config;
+use crate::server::ListenerConfig;
+use crate::server::activation::{Inherited, Socket};
 use crate::server::connection::{self, Protocol};
 use crate::server::drain::Drain;
+use crate::server::places::Places;
 use crate::server::reply::Service;
+use crate::server::workers::Workers;
 
-/// A bound address.
+/// Sockets that are bound, and that nobody accepts from yet.
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
-    address: SocketAddr,
+    sockets: Vec<Socket>,
+    /// What callers put before a path, for each socket.
+    urls: Vec<String>,
+    file: Option<Arc<SocketFile>>,
+    /// Whether the next process may listen beside it.
+    is_shared: bool,
+}
+
+/// What every connection of a listener is served with.
+#[derive(Debug)]
+pub struct Door<S> {
+    /// Who answers.
+    pub service: Arc<S>,
+    /// Under which deadlines.
+    pub config: Config,
+    /// How many at once.
+    pub places: Places,
+    /// What ends them.
+    pub drain: Drain,
+}
+
+impl<S> Clone for Door<S> {
+    fn clone(&self) -> Self {
+        let Self { service, config, places, drain } = self;
+        let (service, places) = (Arc::clone(service), places.clone());
+        Self { service, config: *config, places, drain: drain.clone() }
+    }
 }
 
 impl Listener {
-    /// Binds an address; port 0 takes a free one.
+    /// Binds an address for this process alone; port 0 takes a free one.
     ///
     /// # Errors
     ///
     /// If the address is not ours or taken.
-    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
-        let address = socket.local_addr()?;
-        Ok(Self { socket, address })
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        Self::tcp(address, Sharing::Alone)
     }
 
-    /// The bound address.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Serves connections until the drain begins. Each runs in a task of the drain.
+    /// Opens what is configured.
     ///
-    /// A connection over the limit is answered 503 as far as its buffer takes it, and closed:
-    /// nothing is read from it and no task is made for it.
-    pub async fn run(
-        self,
-        service: Arc<impl Service>,
-        config: Config,
-        drain: Drain,
-        shed: Counter,
-    ) {
-        let open = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
-        loop {
-            let accepted = tokio::select! {
-                accepted = self.socket.accept() => accepted,
-                () = drain.stopping() => return,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    let Ok(place) = Arc::clone(&open).try_acquire_owned() else {
-                        shed.inc();
-                        turn_away(stream);
-                        continue;
-                    };
-                    let (service, ending) = (Arc::clone(&service), drain.clone());
-                    let connection = (prepared(stream), Protocol::Unsaid, Peer::at(peer.ip()));
-                    let served = connection::serve(connection, service, config, ending);
-                    drain.tasks().spawn(async move {
-                        served.await;
-                        drop(place);
-                    });
+    /// # Errors
+    ///
+    /// If it is not ours, taken, or was not handed over.
+    pub async fn open(config: &ListenerConfig, inherited: &mut Inherited) -> io::Result<Self> {
+        let mut opened = match &config.address {
+            Address::Systemd(name) => Self::over(inherited.take(name)?)?,
+            Address::Tcp(address) => Self::tcp(*address, Sharing::WithTheNext)?,
+            Address::Unix(path) => Self::unix(path).await?,
+        };
+        if config.tls.is_some() {
+            opened.urls.iter_mut().for_each(|url| *url = url.replacen("http:", "https:", 1));
+        }
+        Ok(opened)
+    }
+
+    fn tcp(address: SocketAddr, sharing: Sharing) -> io::Result<Self> {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // Connections of a process before may still be in their last state.
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(sharing == Sharing::WithTheNext)?;
+        socket.bind(address)?;
+        let socket = socket.listen(BACKLOG)?.into_std()?;
+        let is_shared = sharing == Sharing::WithTheNext;
+        Ok(Self { is_shared, ..Self::over(vec![Socket::Tcp(socket)])? })
+    }
+
+    async fn unix(path: &Path) -> io::Result<Self> {
+        remove_stale(path).await?;
+        let socket = UnixSocket::new_stream()?;
+        socket.bind(path)?;
+        let file = SocketFile::at(path)?;
+        let socket = socket.listen(BACKLOG)?.into_std()?;
+        let file = Some(Arc::new(file));
+        Ok(Self { file, ..Self::over(vec![Socket::Unix(socket)])? })
+    }
+
+    fn over(sockets: Vec<Socket>) -> io::Result<Self> {
+        let mut urls = Vec::new();
+        for socket in &sockets {
+            urls.push(match socket {
+                Socket::Tcp(socket) => {
+                    socket.set_nonblocking(true)?;
+                    format!("http://{}", socket.local_addr()?)
                 }
-                Err(error) if is_of_one_connection(&error) => {
-                    tracing::debug!(%error, "a connection broke off before it was accepted");
+                Socket::Unix(socket) => {
+                    socket.set_nonblocking(true)?;
+                    let address = socket.local_addr()?;
+                    let path = address.as_pathname().unwrap_or(Path::new("(unnamed)"));
+                    format!("unix:{}", path.display())
                 }
-                Err(error) => {
-                    // Out of descriptors or memory: asking again at once would only spin.
-                    tracing::error!(%error, "connections cannot be accepted");
-                    let _ = timeout(PAUSE, drain.stopping()).await;
+            });
+        }
+        Ok(Self { sockets, urls, file: None, is_shared: false })
+    }
+
+    /// What callers put before a path, for each socket: `http://127.0.0.1:7080`, `unix:/run/edge`.
+    pub fn urls(&self) -> &[String] {
+        &self.urls
+    }
+
+    /// The address of its first TCP socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.sockets.iter().find_map(|socket| match socket {
+            Socket::Tcp(socket) => socket.local_addr().ok(),
+            Socket::Unix(_) => None,
+        })
+    }
+
+    /// Serves connections until the drain begins, on all `workers`.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no descriptor left.
+    pub fn serve_on<S: Service>(self, workers: &Workers, door: &Door<S>) -> io::Result<()> {
+        workers.in_each(|| self.accept_here(door))
+    }
+
+    /// Serves connections until the drain begins, in the runtime that this is called in.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no descriptor left.
+    pub fn serve<S: Service>(self, door: &Door<S>) -> io::Result<()> {
+        self.accept_here(door)
+    }
+
+    fn accept_here<S: Service>(&self, door: &Door<S>) -> io::Result<()> {
+        let loops = door.drain.listeners();
+        for socket in &self.sockets {
+            let (door, file, shared) = (door.clone(), self.file.clone(), self.is_shared);
+            match socket {
+                Socket::Tcp(socket) => {
+                    let socket = TcpListener::from_std(socket.try_clone()?)?;
+                    loops.spawn(accept(socket, door, shared, file));
                 }
+                Socket::Unix(socket) => {
+                    let socket = UnixListener::from_std(socket.try_clone()?)?;
+                    loops.spawn(accept(socket, door, shared, file));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Who else may bind the same address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    WithTheNext,
+}
+
+/// How many connections wait to be accepted at most, as far as the system lets them.
+const BACKLOG: u32 = 4096;
+
+/// Accepts until the drain begins, and then what waits already.
+async fn accept<A: Accept, S: Service>(
+    socket: A,
+    door: Door<S>,
+    is_shared: bool,
+    _file: Option<Arc<SocketFile>>,
+) {
+    tokio::select! {
+        () = accept_all(&socket, &door) => {}
+        () = door.drain.closing() => {}
+    }
+    if is_shared && socket.let_no_more_in() {
+        let _ = timeout(HANDSHAKE, accept_all(&socket, &door)).await;
+    }
+    if let Err(error) = socket.accept_rest(|stream, source| door.admit::<A>(stream, source)) {
+        tracing::debug!(%error, "what waited to be accepted was not, or not all of it");
+    }
+}
+
+async fn accept_all<A: Accept, S: Service>(socket: &A, door: &Door<S>) {
+    loop {
+        match socket.accept().await {
+            Ok((stream, source)) => door.admit::<A>(stream, source),
+            Err(error) if is_of_one_connection(&error) => {
+                tracing::debug!(%error, "a connection broke off before it was accepted");
+            }
+            Err(error) => {
+                // Out of descriptors or memory: asking again at once would only spin.
+                tracing::error!(%error, "connections cannot be accepted");
+                let _ = timeout(PAUSE, pending::<()>()).await;
             }
         }
     }
 }
 
-/// How long nothing is accepted after the system had no room for another connection.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// Answers a connection over the limit and closes it, without a task or a wait. Its buffer is empty
-/// and takes the few bytes; the runtime, which may not know yet that it is writable, is not asked.
-fn turn_away(stream: TcpStream) {
-    if let Err(error) = stream.into_std().and_then(|mut stream| stream.write_all(TOO_MANY)) {
-        tracing::debug!(%error, "a connection over the limit left before it was answered");
+impl<S: Service> Door<S> {
+    /// Serves a connection in a task of the drain, or turns it away: then nothing is read from it and
+    /// no task is made for it.
+    fn admit<A: Accept>(&self, stream: A::Stream, source: Option<IpAddr>) {
+        let Some(place) = self.places.take(source) else {
+            // Its buffer is empty and takes the few bytes; the runtime, which may not know yet that
+            // it is writable, is not asked.
+            if let Err(error) = A::write_at_once(stream, TOO_MANY) {
+                tracing::debug!(%error, "a connection over the limit left before it was answered");
+            }
+            return;
+        };
+        // Whoever reaches a Unix socket is on this machine.
+        let peer = Peer::at(source.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        let (service, drain) = (Arc::clone(&self.service), self.drain.clone());
+        let connection = (stream, Protocol::Unsaid, peer);
+        let served = connection::serve(connection, service, self.config, drain);
+        self.drain.tasks().spawn_here(async move {
+            served.await;
+            drop(place);
+        });
     }
 }
+
+/// A socket that connections are accepted from, and the way back to the standard library's.
+trait Accept: Sized + Send + 'static {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next connection, and where it comes from.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Option<IpAddr>)>> + Send;
+
+    /// Keeps new connections out, but for those whose handshake is on its way. Returns whether there
+    /// may be any.
+    fn let_no_more_in(&self) -> bool;
+
+    /// Every connection that waits already.
+    fn accept_rest(self, each: impl FnMut(Self::Stream, Option<IpAddr>)) -> io::Result<()>;
+
+    /// Writes as far as the buffer goes, and closes.
+    fn write_at_once(stream: Self::Stream, bytes: &[u8]) -> io::Result<()>;
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, Option<IpAddr>)> {
+        let (stream, peer) = Self::accept(self).await?;
+        Ok((prepared(stream), Some(peer.ip())))
+    }
+
+    fn let_no_more_in(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        if let Err(error) = SockRef::from(self).attach_filter(&NO_SYN) {
+            tracing::debug!(%error, "a socket about to close lets connections in all the same");
+        }
+        true
+    }
+
+    fn accept_rest(self, mut each: impl FnMut(TcpStream, Option<IpAddr>)) -> io::Result<()> {
+        let socket = self.into_std()?;
+        while let Some((stream, peer)) = waiting(socket.accept())? {
+            stream.set_nonblocking(true)?;
+            each(prepared(TcpStream::from_std(stream)?), Some(peer.ip()));
+        }
+        Ok(())
+    }
+
+    fn write_at_once(stream: TcpStream, bytes: &[u8]) -> io::Result<()> {
+        stream.into_std()?.write_all(bytes)
+    }
+}
+
+impl Accept for UnixListener {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<(UnixStream, Option<IpAddr>)> {
+        let (stream, _) = Self::accept(self).await?;
+        Ok((stream, None))
+    }
+
+    fn let_no_more_in(&self) -> bool {
+        false
+    }
+
+    fn accept_rest(self, mut each: impl FnMut(UnixStream, Option<IpAddr>)) -> io::Result<()> {
+        let socket = self.into_std()?;
+        while let Some((stream, _)) = waiting(socket.accept())? {
+            stream.set_nonblocking(true)?;
+            each(UnixStream::from_std(stream)?, None);
+        }
+        Ok(())
+    }
+
+    fn write_at_once(stream: UnixStream, bytes: &[u8]) -> io::Result<()> {
+        stream.into_std()?.write_all(bytes)
+    }
+}
+
+/// A program of the packet filter that sees TCP headers (linux/bpf_common.h): a segment that asks for
+/// a connection is dropped, any other kept whole. Connections made meanwhile have it too, and are
+/// sent no such segment.
+#[cfg(target_os = "linux")]
+const NO_SYN: [SockFilter; 4] = [
+    // Load the byte of flags; if it has SYN, go on, else skip one.
+    SockFilter::new(0x30, 0, 0, 13),
+    SockFilter::new(0x45, 0, 1, 0x02),
+    SockFilter::new(0x06, 0, 0, 0),
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+];
+
+/// How long the handshake of a connection may take that knocked before the socket was closed to
+/// others: the round trip to another continent.
+const HANDSHAKE: Duration = Duration::from_millis(200);
+
+/// What was accepted; `None` once nothing waits any more.
+fn waiting<T>(accepted: io::Result<T>) -> io::Result<Option<T>> {
+    match accepted {
+        Ok(accepted) => Ok(Some(accepted)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// How long nothing is accepted after the system had no room for another connection.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The whole answer to a connection over the limit.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
@@ -115,4 +374,48 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::Interrupted
     )
+}
+
+/// Removes the file of a socket that nobody listens on any more, as a crash leaves it.
+async fn remove_stale(path: &Path) -> io::Result<()> {
+    let Ok(file) = fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    if !file.file_type().is_socket() {
+        let message = "there is a file that is no socket";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+    }
+    match UnixStream::connect(path).await {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Ok(_) | Err(_) => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}
+
+/// The file of a Unix socket, removed with its listener.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    /// Device and number: another process may have put its own there since.
+    id: (u64, u64),
+}
+
+impl SocketFile {
+    fn at(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), id: id_of(path)? })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if id_of(&self.path).is_ok_and(|id| id == self.id)
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "a socket's file is left behind");
+        }
+    }
+}
+
+fn id_of(path: &Path) -> io::Result<(u64, u64)> {
+    let file = fs::symlink_metadata(path)?;
+    Ok((file.dev(), file.ino()))
 }

@@ -1,24 +1,33 @@
 //! Bytes in, bytes out.
 //!
-//! [`listener`] accepts, [`connection`] speaks HTTP/1.1 under deadlines, [`route`] hands each
-//! request to whom it concerns, [`drain`] ends it all: stop accepting, let what was started finish,
-//! then insist.
+//! [`listener`] accepts, as far as there are [`places`], on the threads of [`workers`];
+//! [`activation`] is what systemd has opened; [`connection`] speaks HTTP/1.1 under deadlines,
+//! [`route`] hands each request to whom it concerns, [`drain`] ends it all: stop accepting, let what
+//! was started finish, then insist. [`descriptors`] is how much the system lets be open.
 
+pub mod activation;
 pub mod connection;
+pub mod descriptors;
 pub mod drain;
 pub mod listener;
+pub mod places;
 pub mod reply;
 pub mod route;
 pub mod tls;
+pub mod workers;
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use activation::Inherited;
 pub use drain::Drain;
-pub use listener::Listener;
+pub use listener::{Door, Listener};
+pub use places::Places;
 pub use reply::{Reply, Service};
 pub use route::Router;
+pub use workers::Workers;
 
 /// A door for callers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +40,28 @@ pub struct ListenerConfig {
     pub serves: Serves,
     /// How it is secured; clear text if this is `None`.
     pub tls: Option<tls::Config>,
+}
+
+impl ListenerConfig {
+    /// The only listener of an edge that is told of none: in clear text, for all dialects.
+    pub fn clear(address: SocketAddr) -> Self {
+        let (name, address) = (Self::DEFAULT.to_owned(), Address::Tcp(address));
+        Self { name, address, serves: Serves::ALL, tls: None }
+    }
+
+    /// The name of that one.
+    pub const DEFAULT: &str = "default";
+}
+
+impl fmt::Display for Address {
+    /// As it is configured.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Systemd(name) => write!(f, "systemd:{name}"),
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// Where a listener is.

@@ -29,8 +29,9 @@ use crate::dialects::edge::Edge;
 use crate::dialects::promptot::PromptOt;
 use crate::dialects::{Served, Services};
 use crate::hooks::{self, Hooks};
-use crate::model::{Refusal, Scope};
+use crate::model::{Noun, Refusal, Scope};
 use crate::origins::RETRY_AFTER;
+use crate::server::Serves;
 use crate::server::reply::{Reply, Service};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
@@ -41,7 +42,10 @@ use crate::wire::heeded::Heeded;
 
 /// The callers' side: the fast lane, then the dialects.
 #[derive(Clone)]
-pub struct Router(Arc<Parts>);
+pub struct Router {
+    parts: Arc<Parts>,
+    serves: Serves,
+}
 
 struct Parts {
     services: Services,
@@ -67,21 +71,19 @@ impl Router {
         let promptot = PromptOt::new(services.clone(), metrics);
         let hooks = hooks.map(|hooks| (hooks, Arc::new(metrics.route(hooks::ROUTE))));
         let (in_flight, shed) = (AtomicUsize::new(0), metrics.shed("in_flight"));
-        Self(Arc::new(Parts {
-            services,
-            clock,
-            edge,
-            promptot,
-            hooks,
-            max_in_flight,
-            in_flight,
-            shed,
-        }))
+        let parts =
+            Parts { services, clock, edge, promptot, hooks, max_in_flight, in_flight, shed };
+        Self { parts: Arc::new(parts), serves: Serves::ALL }
+    }
+
+    /// The same router, of which only these dialects can be reached.
+    pub fn serving(&self, serves: Serves) -> Self {
+        Self { parts: Arc::clone(&self.parts), serves }
     }
 
     /// Every representation there is, and the route it is counted under.
     pub fn shapes(&self) -> Vec<(&'static str, Arc<RouteMetrics>)> {
-        self.0.promptot.shapes().into_iter().chain(self.0.edge.shapes()).collect()
+        self.parts.promptot.shapes().into_iter().chain(self.parts.edge.shapes()).collect()
     }
 
     /// Answers one request from a connection with `peer`.
@@ -93,22 +95,22 @@ impl Router {
             return Reply::now(response);
         }
         let watch = Stopwatch::start();
-        let request_id = request_id::of(request.headers(), self.0.clock.now());
+        let request_id = request_id::of(request.headers(), self.parts.clock.now());
         let (method, dialect) = (request.method().clone(), Dialect::of(request.uri()));
-        let Some(place) = InFlight::enter(&self.0) else {
-            self.0.shed.inc();
+        let Some(place) = InFlight::enter(&self.parts) else {
+            self.parts.shed.inc();
             let refusal = Refusal::Overloaded { retry_after: RETRY_AFTER };
             let served = match dialect {
-                Dialect::Edge => self.0.edge.shed(refusal),
-                Dialect::PromptOt => self.0.promptot.shed(refusal),
+                Dialect::Edge => self.parts.edge.shed(refusal),
+                Dialect::PromptOt => self.parts.promptot.shed(refusal),
             };
             served.route.answered(&method, served.response.status(), Some(watch.elapsed()));
             return Reply::now(signed(served.response, request_id));
         };
         request_id::keep(request.extensions_mut(), &request_id);
-        let peer = peer.clone();
+        let (peer, is_served) = (peer.clone(), dialect.is_among(self.serves));
         Reply::Later(Box::pin(async move {
-            let served = place.0.serve(dialect, request, &peer).await;
+            let served = place.0.serve((dialect, is_served), request, &peer).await;
             served.route.answered(&method, served.response.status(), Some(watch.elapsed()));
             log(&served.route, served.response.status(), served.refused, &request_id);
             signed(served.response, request_id)
@@ -124,12 +126,12 @@ impl Router {
         };
         let heeded = Heeded::of(request.headers())?;
         let target = request.uri().path_and_query()?.as_str();
-        let Parts { services: Services { gate, delivery, .. }, clock, .. } = &*self.0;
+        let Parts { services: Services { gate, delivery, .. }, clock, .. } = &*self.parts;
         let line = delivery.recall(heeded.token()?, target)?;
 
         let (moment, dialect) = (clock.recently(), Dialect::of(request.uri()));
         let caller = line.caller();
-        if !gate.readmits(caller, dialect.needs(), moment.now) {
+        if !(dialect.is_among(self.serves) && gate.readmits(caller, dialect.needs(), moment.now)) {
             return None;
         }
         let status = delivery.judge(&line, moment)?;
@@ -141,7 +143,7 @@ impl Router {
                 Ok(receipt) => Some(receipt),
                 Err(refusal) => {
                     let route = Arc::clone(&finished.route);
-                    let served = self.0.promptot.deny(&refusal.into(), route);
+                    let served = self.parts.promptot.deny(&refusal.into(), route);
                     let status = served.response.status();
                     served.route.answered(request.method(), status, None);
                     log(&served.route, status, served.refused, &request_id);
@@ -180,11 +182,24 @@ impl Dialect {
             Self::PromptOt => Scope::Deliver,
         }
     }
+
+    const fn is_among(self, serves: Serves) -> bool {
+        match self {
+            Self::Edge => serves.edge,
+            Self::PromptOt => serves.promptot,
+        }
+    }
 }
 
 impl Parts {
-    /// The long way: to an origin's hook, or to a dialect.
-    async fn serve<B>(&self, dialect: Dialect, request: Request<B>, peer: &Peer) -> Served
+    /// The long way: to an origin's hook, or to a dialect. One that is not served here knows no
+    /// route.
+    async fn serve<B>(
+        &self,
+        (dialect, is_served): (Dialect, bool),
+        request: Request<B>,
+        peer: &Peer,
+    ) -> Served
     where
         B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
@@ -193,13 +208,17 @@ impl Parts {
                 let response = hooks.answer(request).await;
                 Served { response, route: Arc::clone(route), refused: None }
             }
-            Some(_) | None => match dialect {
-                Dialect::Edge => self.edge.serve(request, peer).await,
-                Dialect::PromptOt => self.promptot.serve(request, peer).await,
+            Some(_) | None => match (dialect, is_served) {
+                (Dialect::Edge, true) => self.edge.serve(request, peer).await,
+                (Dialect::Edge, false) => self.edge.shed(NO_ROUTE),
+                (Dialect::PromptOt, true) => self.promptot.serve(request, peer).await,
+                (Dialect::PromptOt, false) => self.promptot.shed(NO_ROUTE),
             },
         }
     }
 }
+
+const NO_ROUTE: Refusal = Refusal::NotFound { noun: Noun::Route };
 
 impl Service for Router {
     fn call(&self, request: Request<Incoming>, peer: &Peer) -> Reply {

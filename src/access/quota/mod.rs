@@ -28,13 +28,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::cache::flight::{Boarded, Flights};
 use crate::clock::Clock;
 use crate::ledger::{Ask, Away, Holder, Leased, Ledger, Month, Settle};
 use crate::model::{Budget, ProjectId, Timestamp};
+use crate::tasks::Tasks;
 use crate::telemetry::trace::Chain;
 
 /// How months are leased.
@@ -93,7 +93,7 @@ pub struct Meter {
     config: Config,
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
-    tasks: TaskTracker,
+    tasks: Tasks,
     overdrafts: Counter,
     lease: ArcSwap<Lease>,
     renewals: Flights<(), Result<(), Lost>>,
@@ -219,7 +219,7 @@ impl Meter {
         config: Config,
         ledger: Arc<dyn Ledger>,
         clock: Arc<dyn Clock>,
-        tasks: TaskTracker,
+        tasks: Tasks,
         overdrafts: Counter,
     ) -> Self {
         let lease = Lease::new(Month::of(clock.now()), 0, quota);

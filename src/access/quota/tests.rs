@@ -154,7 +154,7 @@ impl Ledger for Memory {
 struct Given {
     ledger: Arc<Memory>,
     clock: Arc<ManualClock>,
-    tasks: TaskTracker,
+    tasks: Tasks,
     overdrafts: Counter,
     config: Config,
 }
@@ -168,7 +168,7 @@ impl Given {
                 calls: watch::Sender::new(0),
             }),
             clock: Arc::new(ManualClock::at(Timestamp::default())),
-            tasks: TaskTracker::new(),
+            tasks: Tasks::default(),
             overdrafts: Counter::default(),
             config: Config::default(),
         };

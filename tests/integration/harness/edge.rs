@@ -18,7 +18,8 @@ use prompt_edge::model::{
     Environment, KeyDigest, KeyId, OriginName, Portable, Project, PromptName, Scope,
 };
 use prompt_edge::origins::{Cursor, NewKey, Store};
-use prompt_edge::server::Reply;
+use prompt_edge::server::{self, Door, Drain, Places, Reply};
+use prompt_edge::telemetry::Metrics;
 use serde_json::Value;
 
 use crate::contract::given::at;
@@ -268,6 +269,13 @@ impl Edge {
         let value = lines.find_map(|rest| rest.strip_prefix(' '));
         value.map_or(0, |value| value.parse().expect("the sample is a whole number"))
     }
+}
+
+/// What serves a listener's connections, with the default settings.
+pub(crate) fn door<S>(service: Arc<S>, drain: &Drain) -> Door<S> {
+    let (config, metrics) = (server::Config::default(), Metrics::new("0", "0"));
+    let places = Places::new(config.max_connections, config.max_connections_per_source, &metrics);
+    Door { service, config, places, drain: drain.clone() }
 }
 
 /// A request under way.
