@@ -1,9 +1,10 @@
 //! Bytes in, bytes out.
 //!
-//! [`listener`] accepts, [`connection`] speaks HTTP/1.1 under deadlines, [`route`] hands each
-//! request to whom it concerns, [`drain`] ends it all: stop accepting, let what was started finish,
-//! then insist.
+//! [`listener`] accepts, [`connection`] speaks HTTP/1.1 and HTTP/2 under deadlines, `check` refuses
+//! what is not to be looked at, [`route`] hands each request to whom it concerns, [`drain`] ends it
+//! all: stop accepting, let what was started finish, then insist.
 
+mod check;
 pub mod connection;
 pub mod drain;
 pub mod listener;
