@@ -36,16 +36,17 @@ pub(super) struct Wait {
 
 impl Wait {
     /// For the first byte of a new connection.
-    pub(super) fn new(protocol: Protocol, deadlines: &Deadlines, is_stopping: bool) -> Self {
-        let welcome = if is_stopping { deadlines.first_byte } else { WELCOME };
+    pub(super) fn new(protocol: Protocol, deadlines: &Deadlines) -> Self {
         let until = Instant::now() + deadlines.first_byte;
-        Self { protocol, until, welcome, read: Bytes::new() }
+        Self { protocol, until, welcome: WELCOME, read: Bytes::new() }
     }
 
     /// For the next request on a connection of HTTP/1.1 that has rested since `since`, and of which
     /// `read` came with the one before.
     pub(super) fn resting(read: Bytes, since: Instant, deadlines: &Deadlines) -> Self {
         let until = since + deadlines.idle;
+        // An empty part holds all of the buffer it is a part of.
+        let read = if read.is_empty() { Bytes::new() } else { read };
         Self { protocol: Protocol::Http1, until, welcome: PARTING, read }
     }
 }

@@ -30,6 +30,9 @@ mod io;
 mod pulse;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -65,7 +68,7 @@ pub async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut wait = Wait::new(protocol, &config.deadlines, is_stopping(&drain));
+    let mut wait = Wait::new(protocol, &config.deadlines);
     while let Some(first) = first::bytes(&mut stream, wait, &config.deadlines, &drain).await {
         let is_http2 = first.protocol == Protocol::Http2;
         let begun = (stream, first, is_stopping(&drain));
