@@ -78,6 +78,12 @@ impl Assembly {
             Arc::clone(&clock),
             (Arc::clone(&metrics), drain.tasks()),
         ));
+        let deadlines = config.server.deadlines;
+        let body = Limits {
+            bytes: config.server.body_limit_bytes,
+            time: deadlines.body,
+            min_rate: deadlines.min_rate,
+        };
         let hooks = Arc::new(Hooks::new(
             config
                 .origins
@@ -86,10 +92,8 @@ impl Assembly {
             Arc::clone(&delivery),
             Arc::clone(&clock),
             Arc::clone(&metrics),
-            config.server.deadlines.body,
+            body,
         ));
-        let body =
-            Limits { bytes: config.server.body_limit_bytes, time: config.server.deadlines.body };
         let services = Services { gate: Arc::clone(&gate), delivery: Arc::clone(&delivery), body };
         let public_hooks = config.server.hooks.then(|| Arc::clone(&hooks));
         let router = Router::new(

@@ -84,6 +84,7 @@ pub(crate) fn append_remedy(refusal: &Refusal, headers: &mut HeaderMap) {
         | Refusal::Forbidden { .. }
         | Refusal::NotFound { .. }
         | Refusal::TooLarge { .. }
+        | Refusal::TooSlow
         | Refusal::NotKept
         | Refusal::Internal => {}
     }

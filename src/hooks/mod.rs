@@ -25,7 +25,6 @@ pub mod seen;
 pub mod signature;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use http::HeaderMap;
@@ -127,7 +126,7 @@ impl Hooks {
         delivery: Arc<Delivery>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-        body_time: Duration,
+        body: Limits,
     ) -> Self {
         let hooks = origins.into_iter().map(|(origin, Config { key, scheme })| Hook {
             origin,
@@ -135,7 +134,7 @@ impl Hooks {
             key: key.prepared(),
             seen: Seen::default(),
         });
-        let limits = Limits { bytes: MAX_BYTES, time: body_time };
+        let limits = Limits { bytes: MAX_BYTES, ..body };
         Self { hooks: hooks.collect(), delivery, clock, metrics, limits }
     }
 

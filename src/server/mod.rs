@@ -1,11 +1,13 @@
 //! Bytes in, bytes out.
 //!
 //! [`listener`] accepts, as far as there are [`places`], on the threads of [`workers`];
-//! [`activation`] is what systemd has opened; [`connection`] speaks HTTP/1.1 under deadlines,
-//! [`route`] hands each request to whom it concerns, [`drain`] ends it all: stop accepting, let what
-//! was started finish, then insist. [`descriptors`] is how much the system lets be open.
+//! [`activation`] is what systemd has opened; [`connection`] speaks HTTP/1.1 and HTTP/2 under
+//! deadlines, `check` refuses what is not to be looked at, [`route`] hands each request to whom it
+//! concerns, [`drain`] ends it all: stop accepting, let what was started finish, then insist.
+//! [`descriptors`] is how much the system lets be open.
 
 pub mod activation;
+mod check;
 pub mod connection;
 pub mod descriptors;
 pub mod drain;

@@ -42,6 +42,7 @@ const SHARED_BY_PARTS: &[&str] = &[
     "cli::Failure",
     "server::Address",
     "server::Config",
+    "server::Deadlines",
     "server::ListenerConfig",
     "server::Serves",
     "wire::Response",

@@ -17,6 +17,7 @@ mod dialects;
 mod docs;
 mod far;
 mod foreign;
+mod framing;
 mod freshness;
 mod handover;
 mod harness;

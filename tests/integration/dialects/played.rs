@@ -281,6 +281,7 @@ pub(super) fn every_refusal() -> Vec<Refusal> {
         Refusal::NotFound { noun: Noun::Prompt },
         Refusal::NotFound { noun: Noun::Route },
         Refusal::TooLarge { limit_bytes: 1 },
+        Refusal::TooSlow,
         Refusal::Unauthenticated,
         Refusal::Overloaded { retry_after },
         Refusal::QuotaUnknown { retry_after },

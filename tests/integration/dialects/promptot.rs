@@ -133,6 +133,7 @@ async fn a_verbatim_text_is_delivered_byte_for_byte() {
 fn code_of(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::BadInput { .. } | Refusal::TooLarge { .. } => "VALIDATION_ERROR",
+        Refusal::TooSlow => "REQUEST_TIMEOUT",
         Refusal::Forbidden { .. } => "FORBIDDEN",
         Refusal::MethodNotAllowed { .. } => "METHOD_NOT_ALLOWED",
         Refusal::NotFound { .. } => "NOT_FOUND",

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod authority;
 pub(crate) mod client;
+pub(crate) mod door;
 pub(crate) mod edge;
 pub(crate) mod exchange;
 pub(crate) mod langfuse;
