@@ -1,6 +1,7 @@
 //! The token a request presents, and how new ones are made.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,6 +11,7 @@ use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 
+use crate::access::peer::{Identity, Peer};
 use crate::model::{Credential, KeyDigest};
 
 /// The header that carries a bare token, for callers that cannot set `Authorization`.
@@ -54,6 +56,34 @@ impl<'a> Token<'a> {
 impl fmt::Debug for Token<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(…)")
+    }
+}
+
+/// What a caller shows to be let in.
+#[derive(Clone, Copy, Debug)]
+pub enum Shown<'a> {
+    /// A certificate that names a project and an environment, in the handshake.
+    Certificate(&'a Arc<Identity>),
+    /// A token, in the request.
+    Token(Token<'a>),
+}
+
+impl<'a> Shown<'a> {
+    /// What counts of a request: its token, if it brings any credential at all, right or wrong;
+    /// else the certificate of its connection.
+    pub fn of(headers: &'a HeaderMap, peer: &'a Peer) -> Option<Self> {
+        if headers.contains_key(AUTHORIZATION) || headers.contains_key(X_API_KEY) {
+            return Token::of(headers).map(Self::Token);
+        }
+        peer.identity.as_ref().map(Self::Certificate)
+    }
+
+    /// What is remembered of it.
+    pub fn digest(self) -> KeyDigest {
+        match self {
+            Self::Certificate(identity) => identity.digest(),
+            Self::Token(token) => token.digest(),
+        }
     }
 }
 

@@ -5,6 +5,9 @@
 //! remembered too, in a map of its own and of fixed size: guessing neither fills the memory nor
 //! pushes out the keys in use, and a repeated guess does not reach the store.
 //!
+//! A certificate that names a project and an environment is remembered like a key, by a digest of
+//! those names ([`crate::access::peer`]): a change of the project reaches it in the same way.
+//!
 //! A key that no store knows may be an origin's own ([`crate::access::foreign`]). Its caller is a
 //! tenant by itself: what it is served, no other key is.
 
@@ -17,9 +20,10 @@ use foldhash::quality::RandomState;
 use moka::sync::Cache as Map;
 use tokio_util::task::TaskTracker;
 
-use crate::access::credential::Token;
+use crate::access::credential::Shown;
 use crate::access::foreign::{Foreign, Passes, Verdict};
 use crate::access::limits::{Book, Limits};
+use crate::access::peer::Identity;
 use crate::access::rate::Limiter;
 use crate::cache::flight::Flights;
 use crate::cache::generation::{Generations, Mark, Stamp};
@@ -224,16 +228,25 @@ impl Keyring {
         holds.then_some(Err(Refusal::Unauthenticated))
     }
 
-    /// What the store knows of a key. Whoever asks at the same time shares the question, unless
+    /// What memory knows of somebody with a certificate; `None` if the store has to be asked.
+    pub fn recall_identity(
+        &self,
+        identity: &Identity,
+        now: Timestamp,
+    ) -> Option<Result<Caller, Refusal>> {
+        self.recall(&identity.digest(), now)
+    }
+
+    /// What the store knows of a key, or of what a certificate names. Whoever asks at the same time shares the question, unless
     /// something changed in between.
     ///
     /// # Errors
     ///
     /// `Unauthenticated` if it is unknown, and what the store's failures mean.
-    pub async fn fetch(&self, token: Token<'_>, now: Timestamp) -> Result<Caller, Refusal> {
-        let digest = token.digest();
+    pub async fn fetch(&self, shown: Shown<'_>, now: Timestamp) -> Result<Caller, Refusal> {
+        let digest = shown.digest();
         let stamp = self.generations.stamp([Mark::Key(&digest), Mark::AnySettings]);
-        let ask = || self.ask_store(digest, token.to_credential(), stamp);
+        let ask = || self.ask_store(digest, Question::of(shown), stamp);
         let flight = self.flights.join((digest, stamp), ask);
         let (landed, _) = flight.await;
         landed.unwrap_or(Err(Refusal::Internal))?.ok_or_else(|| {
@@ -294,8 +307,8 @@ impl Keyring {
 
     /// The keys used since this was asked last, and when. For `Store::touch_keys`.
     pub fn take_used(&self) -> Vec<(KeyId, Timestamp)> {
-        // A key that an origin knows is in no store.
-        let known = self.known.iter().filter(|(_, caller)| caller.0.verdict.is_none());
+        // A key that an origin knows is in no store, and a certificate has none.
+        let known = self.known.iter().filter(|(_, caller)| caller.0.grant.has_key());
         let used = known.filter_map(|(_, caller)| {
             let last_used = caller.0.last_used.load(Ordering::Relaxed);
             let written = caller.0.written.swap(last_used, Ordering::Relaxed);
@@ -328,7 +341,7 @@ impl Keyring {
     fn ask_store(
         &self,
         digest: KeyDigest,
-        credential: Credential,
+        question: Question,
         stamp: Stamp,
     ) -> impl Future<Output = Result<Option<Caller>, Refusal>> + use<> {
         let store = Arc::clone(&self.store);
@@ -340,10 +353,10 @@ impl Keyring {
         async move {
             let before = known.get(&digest);
             let watch = Stopwatch::start();
-            let found = store.grant(digest).await;
+            let (operation, found) = question.ask(&*store, digest).await;
             metrics.origin_answered(
                 store.name().as_str(),
-                "grant",
+                operation,
                 found.as_ref().map_or_else(origins::Error::as_str, |_| "ok"),
                 watch.elapsed(),
             );
@@ -359,12 +372,12 @@ impl Keyring {
                     Some(remembered.get(&digest).cloned().ok_or(Refusal::from(&error))?)
                 }
             };
-            let found = match (grant, foreign) {
+            let found = match (grant, foreign, question) {
                 // Nothing could be asked with it: the origin takes its own keys, and we hold none.
-                (Some(grant), Some(foreign)) if foreign.is_of(&grant.project) => None,
-                (Some(grant), _) => Some(Known { grant, holder: None, verdict: None }),
-                (None, None) => None,
-                (None, Some(foreign)) => {
+                (Some(grant), Some(foreign), _) if foreign.is_of(&grant.project) => None,
+                (Some(grant), _, _) => Some(Known { grant, holder: None, verdict: None }),
+                (None, None, _) | (None, _, Question::Environment(_)) => None,
+                (None, Some(foreign), Question::Key(credential)) => {
                     let of_before = before.as_ref().and_then(|caller| caller.0.verdict.clone());
                     let asked = Asked { digest, credential: &credential, of_before };
                     let introduced = asked.of(&foreign, &*store, &known, &judgements).await;
@@ -384,6 +397,40 @@ impl Keyring {
                 known.insert(digest, caller.clone());
                 caller
             }))
+        }
+    }
+}
+
+/// What the store is asked.
+enum Question {
+    /// About the environment that a certificate names.
+    Environment(Arc<Identity>),
+    /// About a key.
+    Key(Credential),
+}
+
+impl Question {
+    fn of(shown: Shown<'_>) -> Self {
+        match shown {
+            Shown::Certificate(identity) => Self::Environment(Arc::clone(identity)),
+            Shown::Token(token) => Self::Key(token.to_credential()),
+        }
+    }
+
+    /// What the question is called in metrics, and the store's answer.
+    async fn ask(
+        &self,
+        store: &dyn Store,
+        digest: KeyDigest,
+    ) -> (&'static str, Result<Option<Grant>, origins::Error>) {
+        match self {
+            Self::Environment(identity) => {
+                let found =
+                    store.environment_named(identity.project(), identity.environment()).await;
+                let grant = |(project, environment)| Grant::without_key(project, environment);
+                ("environment_named", found.map(|found| found.map(grant)))
+            }
+            Self::Key(_) => ("grant", store.grant(digest).await),
         }
     }
 }

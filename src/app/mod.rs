@@ -20,7 +20,8 @@ use crate::admin::health::State;
 use crate::clock::Clock;
 use crate::compile::tokens;
 use crate::config::Config;
-use crate::server::{Drain, Listener};
+use crate::server;
+use crate::server::{Drain, Listener, Tls, tls};
 
 pub use assembly::{Assembly, BUILD};
 pub use opening::{OpenOriginError, Opened, OpenedOrigin, open, open_origins};
@@ -40,6 +41,15 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+
+    /// A listener's certificates cannot be used.
+    #[error("cannot secure the listener `{listener}`")]
+    Secure {
+        /// The listener's name.
+        listener: String,
+        /// What is wrong with which file.
+        source: tls::Error,
+    },
 }
 
 /// A running edge.
@@ -49,7 +59,9 @@ pub struct Edge {
     operators: Drain,
     address: SocketAddr,
     admin_address: SocketAddr,
-    drain_timeout: Duration,
+    server: server::Config,
+    /// One for each listener with TLS.
+    secured: Vec<Arc<Tls>>,
 }
 
 impl Edge {
@@ -90,13 +102,47 @@ impl Edge {
         tasks.spawn_blocking(tokens::warm);
         let shed = assembly.metrics.shed("connections");
         let router = Arc::new(assembly.router.clone());
-        tasks.spawn(public.run(router, server, drain.clone(), shed.clone()));
+        tasks.spawn(public.run(router, server, drain.clone(), shed.clone(), None));
         let operators = Drain::default();
-        let admin = private.run(Arc::clone(&assembly.admin), server, operators.clone(), shed);
-        operators.tasks().spawn(admin);
+        let admin = Arc::clone(&assembly.admin);
+        operators.tasks().spawn(private.run(admin, server, operators.clone(), shed, None));
 
-        let drain_timeout = server.drain.timeout;
-        Ok(Self { assembly, operators, address, admin_address, drain_timeout })
+        Ok(Self { assembly, operators, address, admin_address, server, secured: Vec::new() })
+    }
+
+    /// Opens one more listener for callers, over TLS. Returns where it is.
+    ///
+    /// # Errors
+    ///
+    /// If its certificates cannot be used, or its address cannot be listened on; the rest goes on.
+    pub async fn open(
+        &mut self,
+        name: &str,
+        address: SocketAddr,
+        config: tls::Config,
+    ) -> Result<SocketAddr, StartError> {
+        let Assembly { drain, clock, metrics, router, .. } = &*self.assembly;
+        let tls = Tls::open(name, config, Arc::clone(clock), Arc::clone(metrics));
+        let secure = |source| StartError::Secure { listener: name.to_owned(), source };
+        let tls = Arc::new(tls.map_err(secure)?);
+        let listener = bind(address, "listeners").await?;
+        let address = listener.address();
+        let (router, shed) = (Arc::new(router.clone()), metrics.shed("connections"));
+        let served = listener.run(router, self.server, drain.clone(), shed, Some(Arc::clone(&tls)));
+        drain.tasks().spawn(served);
+        drain.tasks().spawn(Arc::clone(&tls).watch(drain.clone()));
+        self.secured.push(tls);
+        Ok(address)
+    }
+
+    /// Reads the certificates of every listener again, without ending a connection. What cannot be
+    /// used is logged, and stays as it was. Returns whether everything can be.
+    pub async fn reload_certificates(&self) -> bool {
+        let mut all_usable = true;
+        for tls in &self.secured {
+            all_usable &= tls.renew().await;
+        }
+        all_usable
     }
 
     /// Where callers reach it.
@@ -113,7 +159,7 @@ impl Edge {
     /// Returns whether everything finished by itself.
     pub async fn stop(self) -> bool {
         self.assembly.health.reach(State::Draining);
-        let all_finished = self.assembly.drain.finish(self.drain_timeout).await;
+        let all_finished = self.assembly.drain.finish(self.server.drain.timeout).await;
         // Nobody spends any more: what is left of the leases goes back.
         let settled = timeout(SETTLE_WITHIN, self.assembly.gate.book().settle()).await;
         if settled.is_err() {

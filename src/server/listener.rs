@@ -15,6 +15,7 @@ use crate::server::Config;
 use crate::server::connection::{self, Protocol};
 use crate::server::drain::Drain;
 use crate::server::reply::Service;
+use crate::server::tls::Tls;
 
 /// A bound address.
 #[derive(Debug)]
@@ -43,13 +44,15 @@ impl Listener {
     /// Serves connections until the drain begins. Each runs in a task of the drain.
     ///
     /// A connection over the limit is answered 503 as far as its buffer takes it, and closed:
-    /// nothing is read from it and no task is made for it.
+    /// nothing is read from it and no task is made for it. With `tls` it is closed without an answer:
+    /// what could be said in the clear would be no TLS.
     pub async fn run(
         self,
         service: Arc<impl Service>,
         config: Config,
         drain: Drain,
         shed: Counter,
+        tls: Option<Arc<Tls>>,
     ) {
         let open = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
         loop {
@@ -61,14 +64,21 @@ impl Listener {
                 Ok((stream, peer)) => {
                     let Ok(place) = Arc::clone(&open).try_acquire_owned() else {
                         shed.inc();
-                        turn_away(stream);
+                        if tls.is_none() {
+                            turn_away(stream);
+                        }
                         continue;
                     };
                     let (service, ending) = (Arc::clone(&service), drain.clone());
-                    let connection = (prepared(stream), Protocol::Unsaid, Peer::at(peer.ip()));
-                    let served = connection::serve(connection, service, config, ending);
+                    let (stream, peer, tls) = (prepared(stream), Peer::at(peer.ip()), tls.clone());
                     drain.tasks().spawn(async move {
-                        served.await;
+                        match tls {
+                            Some(tls) => secured(stream, peer, &tls, service, config, ending).await,
+                            None => {
+                                let connection = (stream, Protocol::Unsaid, peer);
+                                connection::serve(connection, service, config, ending).await;
+                            }
+                        }
                         drop(place);
                     });
                 }
@@ -82,6 +92,25 @@ impl Listener {
                 }
             }
         }
+    }
+}
+
+/// Serves a connection over TLS, once both sides have agreed on it.
+async fn secured(
+    stream: TcpStream,
+    peer: Peer,
+    tls: &Tls,
+    service: Arc<impl Service>,
+    config: Config,
+    drain: Drain,
+) {
+    let accepted = tokio::select! {
+        accepted = tls.accept(stream, config.deadlines.handshake) => accepted,
+        () = drain.insisting() => return,
+    };
+    if let Ok((stream, protocol, identity)) = accepted {
+        let connection = (stream, protocol, Peer { identity: identity.map(Arc::new), ..peer });
+        connection::serve(connection, service, config, drain).await;
     }
 }
 

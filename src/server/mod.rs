@@ -1,8 +1,8 @@
 //! Bytes in, bytes out.
 //!
-//! [`listener`] accepts, [`connection`] speaks HTTP/1.1 under deadlines, [`route`] hands each
-//! request to whom it concerns, [`drain`] ends it all: stop accepting, let what was started finish,
-//! then insist.
+//! [`listener`] accepts, [`tls`] secures where it is configured, [`connection`] speaks HTTP/1.1 under
+//! deadlines, [`route`] hands each request to whom it concerns, [`drain`] ends it all: stop
+//! accepting, let what was started finish, then insist.
 
 pub mod connection;
 pub mod drain;
@@ -19,6 +19,7 @@ pub use drain::Drain;
 pub use listener::Listener;
 pub use reply::{Reply, Service};
 pub use route::Router;
+pub use tls::Tls;
 
 /// A door for callers.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -88,8 +88,8 @@ async fn after_a_hook_on_either_socket_the_next_answer_is_what_was_published() {
     let (callers, operators) = (public.address(), private.address());
     let router = Arc::new(fronted.edge.assembly.router.clone());
     let admin = Arc::clone(&fronted.edge.assembly.admin);
-    drain.tasks().spawn(public.run(router, config, drain.clone(), Default::default()));
-    drain.tasks().spawn(private.run(admin, config, drain.clone(), Default::default()));
+    drain.tasks().spawn(public.run(router, config, drain.clone(), Default::default(), None));
+    drain.tasks().spawn(private.run(admin, config, drain.clone(), Default::default(), None));
     let mut caller = Client::to(callers).await;
 
     for (side, slug) in [(operators, "first"), (callers, "second")] {

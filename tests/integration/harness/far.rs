@@ -190,6 +190,6 @@ async fn listen(edge: &Edge, address: SocketAddr) -> (SocketAddr, Drain) {
     let (address, open) = (listener.address(), Drain::default());
     let router = Arc::new(edge.assembly.router.clone());
     let config = server::Config::default();
-    open.tasks().spawn(listener.run(router, config, open.clone(), Default::default()));
+    open.tasks().spawn(listener.run(router, config, open.clone(), Default::default(), None));
     (address, open)
 }
