@@ -219,17 +219,14 @@ impl Tls {
     pub async fn watch(self: Arc<Self>, drain: Drain) {
         while timeout(LOOK_EVERY, drain.stopping()).await.is_err() {
             let tls = Arc::clone(&self);
-            let looked = spawn_blocking(move || {
-                if let Some(reloaded) = tls.look() {
-                    tls.say(&reloaded);
-                }
-                let reminded_at = Timestamp::from_millis(tls.reminded_at.load(Ordering::Relaxed));
-                if tls.clock.now().since(reminded_at) >= REMIND_EVERY {
-                    tls.remind();
-                }
-            });
-            if let Err(error) = looked.await {
-                tracing::error!(%error, "certificates were not looked at");
+            match spawn_blocking(move || tls.look()).await {
+                Ok(None) => {}
+                Ok(Some(reloaded)) => self.say(&reloaded),
+                Err(error) => tracing::error!(%error, "certificates were not looked at"),
+            }
+            let reminded_at = Timestamp::from_millis(self.reminded_at.load(Ordering::Relaxed));
+            if self.clock.now().since(reminded_at) >= REMIND_EVERY {
+                self.remind();
             }
         }
     }

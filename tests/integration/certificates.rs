@@ -1,0 +1,1 @@
+//! Callers that are known by their certificates.
