@@ -84,8 +84,33 @@ const LONGEST_NAME: usize = 256;
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rustls::pki_types::pem::PemObject;
 
     use super::*;
+
+    /// Made by the commands in README.md, with OpenSSL 3.0; it ends in 2126.
+    const MADE_BY_OPENSSL: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBoTCCAUegAwIBAgIUYvUgSPAsP6Dvp8oBNTUddzOSgIYwCgYIKoZIzj0EAwIw
+EjEQMA4GA1UEAwwHY2FsbGVyczAgFw0yNjExMjIwODU0MDhaGA8yMTI2MTAyOTA4
+NTQwOFowEjEQMA4GA1UEAwwHYmlsbGluZzBZMBMGByqGSM49AgEGCCqGSM49AwEH
+A0IABIz9LW0ON/UZlAKkkz5dwAZEQmVT7dgq2lcAdDKj60UQfjOvzdDPJ4p/Znc2
+qisl1S0Y+pbjbG6/2TEaJJAVupijeTB3MCAGA1UdEQQZMBeGFXByb21wdC1lZGdl
+OmFjbWUvbGl2ZTATBgNVHSUEDDAKBggrBgEFBQcDAjAdBgNVHQ4EFgQUuASjrZCL
+/83kP4qHjyZNa93ZM6owHwYDVR0jBBgwFoAUbRyxcBs2xeZQH0FQJIYLMdItb2Ew
+CgYIKoZIzj0EAwIDSAAwRQIhALwKUC6WP6wQb3DRR3Se/TyFN3rKoiN0IQN13ca3
+SE8eAiBUbA/0JGSmG0ze41PqysSo77UHVD8IFll3YsaYjXvgZA==
+-----END CERTIFICATE-----";
+
+    #[test]
+    fn a_certificate_made_by_openssl_names_whom_it_should() {
+        let certificate = CertificateDer::from_pem_slice(MADE_BY_OPENSSL.as_bytes()).unwrap();
+        let end = Timestamp::parse("2126-10-29T08:54:08Z").unwrap();
+        let second = std::time::Duration::from_secs(1);
+
+        assert_eq!(of(&certificate, end), Ok(Some(Identity::new("acme", "live"))));
+        assert_eq!(of(&certificate, end.plus(second)), Err(Ended));
+    }
 
     #[test]
     fn a_name_is_read_in_both_forms() {

@@ -9,7 +9,7 @@ use std::task::{Context, Waker};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use prompt_edge::access::Peer;
+use prompt_edge::access::{Identity, Peer};
 use prompt_edge::app::{Assembly, Opened, OpenedOrigin};
 use prompt_edge::authoring::Authoring;
 use prompt_edge::clock::{Clock, ManualClock};
@@ -19,6 +19,7 @@ use prompt_edge::model::{
 };
 use prompt_edge::origins::{Cursor, NewKey, Store};
 use prompt_edge::server::Reply;
+use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::contract::given::at;
@@ -222,6 +223,26 @@ impl Edge {
     pub(crate) async fn ask_from(&self, peer: IpAddr, request: Request<Full<Bytes>>) -> Answer {
         let reply = self.assembly.router.handle(request, &Peer::at(peer)).await;
         Answer::of(reply.expect("a router never fails")).await
+    }
+
+    /// Asks on a connection whose certificate names this project and environment.
+    pub(crate) async fn ask_as(
+        &self,
+        project: &str,
+        environment: &str,
+        request: Request<Full<Bytes>>,
+    ) -> Answer {
+        let identity = Some(Arc::new(Identity::new(project, environment)));
+        let peer = Peer { identity, ..PEER.clone() };
+        let reply = self.assembly.router.handle(request, &peer).await;
+        Answer::of(reply.expect("a router never fails")).await
+    }
+
+    /// Gives a project another name.
+    pub(crate) fn rename(&self, project: &str, name: &str) {
+        let file = Connection::open(self.kept.path()).expect("the store is a file of SQLite");
+        let sql = "UPDATE projects SET name = ?2 WHERE name = ?1";
+        assert_eq!(file.execute(sql, [project, name]).expect("it can be written"), 1);
     }
 
     /// `GET` as whoever holds the key.
