@@ -21,7 +21,7 @@ use prompt_edge::telemetry::Metrics;
 use rcgen::CertificateParams;
 use rustls::pki_types::CertificateDer;
 use rustls::version::{TLS12, TLS13};
-use rustls::{CipherSuite, HandshakeKind, ProtocolVersion};
+use rustls::{CipherSuite, HandshakeKind, ProtocolVersion, SignatureScheme};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
@@ -249,6 +249,24 @@ async fn each_host_is_shown_its_own_certificate() {
         // The caller finds in it the names of the first.
         let said = format!("{:?}", refused.expect_err("the certificate is not this host's"));
         assert!(said.contains("NotValidForName") && said.contains(HOST), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn of_two_for_one_host_a_caller_is_shown_the_one_it_can_read() {
+    let authority = Authority::new();
+    let files = [authority.modern_host("modern", &[HOST]), authority.host("common", &[HOST])];
+    let edge = Edge::serving([]).await;
+    let (router, clock) = (edge.assembly.router.clone(), edge.clock.clone());
+    let secured = Secured::serving(router, config(files.clone()), clock).await;
+    let [modern, common] = files.map(|(chain, _)| certificate_in(&chain));
+
+    let anything = Caller::of(&authority);
+    let ecdsa = Caller::reading(SignatureScheme::ECDSA_NISTP256_SHA256, &authority);
+    for (caller, expected) in [(anything, modern), (ecdsa, common)] {
+        let stream = caller.shake(secured.address, HOST).await.expect("both sides agree");
+
+        assert_eq!(shown(&stream), expected);
     }
 }
 

@@ -3,8 +3,8 @@
 //! TLS 1.2 and 1.3 with the suites that both RFC 8446 and RFC 9325 recommend, HTTP/2 and HTTP/1.1 by
 //! ALPN, resumption by tickets alone: no session is kept in memory, and none sends early data.
 //!
-//! [`material`] is what the files hold, `names` which certificate a caller is shown, [`identity`] whom
-//! its own names.
+//! `material` is what the files hold, `names` which certificate a caller is shown, `identity` whom its
+//! own names.
 //!
 //! # Invariants
 //!
@@ -16,8 +16,8 @@
 //! 3. Each listener has tickets and authorities of its own: what opens one opens no other
 //!    (`what_opens_one_listener_opens_no_other`).
 
-pub mod identity;
-pub mod material;
+mod identity;
+mod material;
 mod names;
 
 use std::fmt;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    PKCS_ED25519, SanType,
 };
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
@@ -99,7 +100,22 @@ impl Authority {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names of ASCII");
         change(&mut params);
-        let (certificate, key) = self.sign(params);
+        self.write(stem, self.sign(params, key()))
+    }
+
+    /// Writes a certificate for these hosts with a key of Ed25519.
+    pub(crate) fn modern_host(&self, stem: &str, names: &[&str]) -> (PathBuf, PathBuf) {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let params = CertificateParams::new(names).expect("names of ASCII");
+        let key = KeyPair::generate_for(&PKCS_ED25519).expect("there is entropy");
+        self.write(stem, self.sign(params, key))
+    }
+
+    fn write(
+        &self,
+        stem: &str,
+        (certificate, key): (rcgen::Certificate, KeyPair),
+    ) -> (PathBuf, PathBuf) {
         let [chain, secret] = ["pem", "key"].map(|kind| self.path(&format!("{stem}.{kind}")));
         fs::write(&chain, certificate.pem()).expect("a file can be written");
         fs::write(&secret, key.serialize_pem()).expect("a file can be written");
@@ -112,11 +128,10 @@ impl Authority {
     }
 
     fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
-        self.sign(CertificateParams::new([name.to_owned()]).expect("a name of ASCII"))
+        self.sign(CertificateParams::new([name.to_owned()]).expect("a name of ASCII"), key())
     }
 
-    fn sign(&self, params: CertificateParams) -> (rcgen::Certificate, KeyPair) {
-        let key = key();
+    fn sign(&self, params: CertificateParams, key: KeyPair) -> (rcgen::Certificate, KeyPair) {
         let certificate = params.signed_by(&key, &self.issuer).expect("an authority signs");
         (certificate, key)
     }

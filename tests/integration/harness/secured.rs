@@ -13,7 +13,9 @@ use prompt_edge::telemetry::Metrics;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ConfigBuilder, RootCertStore, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, ConfigBuilder, RootCertStore, SignatureScheme, SupportedProtocolVersion,
+};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -115,6 +117,20 @@ impl Caller {
         Self::made(config.expect("the certificate is the key's"))
     }
 
+    /// One that can read signatures of this kind alone.
+    pub(crate) fn reading(scheme: SignatureScheme, authority: &Authority) -> Self {
+        let mut provider = aws_lc_rs::default_provider();
+        let readable = &mut provider.signature_verification_algorithms;
+        let place = readable.mapping.iter().position(|(known, _)| *known == scheme);
+        let place = place.expect("the provider knows it");
+        readable.mapping = &readable.mapping[place..=place];
+        let config = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_safe_default_protocol_versions()
+            .expect("the provider knows TLS")
+            .with_root_certificates(roots(authority));
+        Self::made(config.with_no_client_auth())
+    }
+
     fn made(mut config: ClientConfig) -> Self {
         config.alpn_protocols = Vec::from([b"http/1.1".to_vec()]);
         Self(Arc::new(config))
@@ -146,14 +162,17 @@ impl Caller {
         Client::over(stream, address).await
     }
 
-    /// Connects, and waits for the server to turn it away.
-    pub(crate) async fn is_turned_away(&self, address: SocketAddr) -> io::Error {
-        let mut stream = match self.shake(address, HOST).await {
-            Ok(stream) => stream,
-            Err(error) => return error,
+    /// Connects, and waits for the alert by which the server turns it away.
+    pub(crate) async fn is_turned_away(&self, address: SocketAddr) {
+        let error = match self.shake(address, HOST).await {
+            Ok(mut stream) => {
+                let read = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
+                read.expect("the connection ends in time").expect_err("the server says why")
+            }
+            Err(error) => error,
         };
-        let read = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
-        read.expect("the connection ends in time").expect_err("the server says why")
+        let said = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        assert!(matches!(said, Some(rustls::Error::AlertReceived(_))), "{error:?}");
     }
 }
 
@@ -161,12 +180,16 @@ fn builder(
     versions: &[&'static SupportedProtocolVersion],
     authority: &Authority,
 ) -> ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
-    let mut roots = RootCertStore::empty();
-    roots.add(authority.certificate().clone()).expect("an authority is one");
     ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(versions)
         .expect("the provider knows TLS")
-        .with_root_certificates(roots)
+        .with_root_certificates(roots(authority))
+}
+
+fn roots(authority: &Authority) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.certificate().clone()).expect("an authority is one");
+    roots
 }
 
 /// Far shorter than anybody is patient: for those who are to be given up.
