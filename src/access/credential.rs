@@ -1,6 +1,7 @@
 //! The token a request presents, and how new ones are made.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,8 +11,9 @@ use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 
+use crate::access::peer::{Identity, Peer};
 use crate::model::{Credential, KeyDigest};
-use crate::wire::heeded::X_API_KEY;
+use crate::wire::heeded::{Heeded, X_API_KEY};
 
 /// A presented token. Its use is to be hashed.
 #[derive(Clone, Copy)]
@@ -52,6 +54,61 @@ impl<'a> Token<'a> {
 impl fmt::Debug for Token<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(…)")
+    }
+}
+
+/// What a caller shows, as far as it has to be compared with what was shown before.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Presented<'a> {
+    /// A certificate that names what has this digest.
+    Certificate(&'a KeyDigest),
+    /// What stands where a token does: one, if it is equal to one.
+    Token(&'a [u8]),
+}
+
+impl<'a> Presented<'a> {
+    /// What counts of a request, as [`Shown::of`] says.
+    pub fn of(heeded: &Heeded<'a>, peer: &'a Peer) -> Option<Self> {
+        match &peer.identity {
+            Some(identity) if !heeded.has_credential() => {
+                Some(Self::Certificate(identity.digest_ref()))
+            }
+            _ => heeded.token().map(Self::Token),
+        }
+    }
+}
+
+impl fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Presented(…)")
+    }
+}
+
+/// What a caller shows to be let in.
+#[derive(Clone, Copy, Debug)]
+pub enum Shown<'a> {
+    /// A certificate that names a project and an environment, in the handshake.
+    Certificate(&'a Arc<Identity>),
+    /// A token, in the request.
+    Token(Token<'a>),
+}
+
+impl<'a> Shown<'a> {
+    /// What counts of a request: its token, if it brings any credential at all, right or wrong;
+    /// else the certificate of its connection.
+    pub fn of(headers: &'a HeaderMap, peer: &'a Peer) -> Option<Self> {
+        if headers.contains_key(AUTHORIZATION) || headers.contains_key(X_API_KEY) {
+            return Token::of(headers).map(Self::Token);
+        }
+        peer.identity.as_ref().map(Self::Certificate)
+    }
+
+    /// What is remembered of it.
+    pub fn digest(self) -> KeyDigest {
+        match self {
+            Self::Certificate(identity) => identity.digest(),
+            Self::Token(token) => token.digest(),
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::cache::provenance::{Moment, moment};
 use crate::clock::Clock;
-use crate::model::{ApiKey, Credential, Grant, KeyId, OriginName, Project, Scope, Timestamp};
+use crate::model::{Credential, Grant, OriginName, Project, Timestamp};
 use crate::origins::{Error, Origin, Store};
 
 /// The origin whose keys are let through.
@@ -177,22 +177,7 @@ impl Foreign {
         let name = if credential.expose().starts_with("pk_dev_") { "dev" } else { "live" };
         let environments = store.environments(project.id).await?;
         let named = environments.into_iter().find(|environment| environment.name == name);
-        Ok(named.map(|environment| Grant {
-            key: ApiKey {
-                id: NO_ID,
-                project: project.id,
-                environment: environment.id,
-                name: String::new(),
-                prefix: String::new(),
-                scopes: Vec::from([Scope::Deliver]),
-                created_at: Timestamp::default(),
-                expires_at: None,
-                revoked_at: None,
-                last_used_at: None,
-            },
-            project,
-            environment,
-        }))
+        Ok(named.map(|environment| Grant::without_key(project, environment)))
     }
 
     /// Asks the origin again about a key that it admitted before: twice at once, if its word is too
@@ -274,9 +259,6 @@ impl std::fmt::Debug for Foreign {
         write!(f, "Foreign({})", self.name())
     }
 }
-
-/// The id of a key that no store has given one.
-const NO_ID: KeyId = KeyId(0);
 
 /// How often an origin has to refuse a key that it admitted.
 const EVIDENCE: u32 = 2;

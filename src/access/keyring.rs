@@ -5,6 +5,9 @@
 //! remembered too, in a map of its own and of fixed size: guessing neither fills the memory nor
 //! pushes out the keys in use, and a repeated guess does not reach the store.
 //!
+//! A certificate that names a project and an environment is remembered like a key, by a digest of
+//! those names ([`crate::access::peer`]): a change of the project reaches it in the same way.
+//!
 //! A key that no store knows may be an origin's own ([`crate::access::foreign`]). Its caller is a
 //! tenant by itself: what it is served, no other key is.
 
@@ -16,9 +19,10 @@ use std::time::Duration;
 use foldhash::quality::RandomState;
 use moka::sync::Cache as Map;
 
-use crate::access::credential::Token;
+use crate::access::credential::{Presented, Shown};
 use crate::access::foreign::{Foreign, Passes, Verdict};
 use crate::access::limits::{Book, Limits};
+use crate::access::peer::Identity;
 use crate::access::rate::Limiter;
 use crate::cache::flight::Flights;
 use crate::cache::generation::{Generations, Mark, Stamp};
@@ -72,12 +76,19 @@ struct Absence {
 #[derive(Clone, Debug)]
 pub struct Caller(Arc<Record>);
 
+/// What a caller presented.
+#[derive(Debug)]
+enum Kept {
+    Certificate(KeyDigest),
+    Token(Credential),
+}
+
 #[derive(Debug)]
 struct Record {
     grant: Grant,
     reader: Arc<Reader>,
     /// What the caller presents, once it was presented since the start.
-    token: Option<Credential>,
+    presented: Option<Kept>,
     /// What the origin said, if it is the origin that knows the key.
     verdict: Option<Arc<Verdict>>,
     stamp: Stamp,
@@ -107,13 +118,11 @@ impl Caller {
     }
 
     /// What the caller presents; `None` if it was not seen since the start.
-    pub(crate) fn token(&self) -> Option<&[u8]> {
-        self.0.token.as_ref().map(|token| token.expose().as_bytes())
-    }
-
-    /// Whether these bytes are the caller's token.
-    pub(crate) fn presents(&self, token: &[u8]) -> bool {
-        self.token() == Some(token)
+    pub(crate) fn presents(&self) -> Option<Presented<'_>> {
+        self.0.presented.as_ref().map(|presented| match presented {
+            Kept::Certificate(digest) => Presented::Certificate(digest),
+            Kept::Token(token) => Presented::Token(token.expose().as_bytes()),
+        })
     }
 
     /// What the caller's project may do.
@@ -141,7 +150,7 @@ impl Caller {
 
     /// A record read under `stamp`, which goes on from the one `before` it.
     fn new(
-        Known { grant, token, holder, verdict }: Known,
+        Known { grant, presented, holder, verdict }: Known,
         stamp: Stamp,
         before: Option<&Self>,
         (book, generations): (&Book, &Generations),
@@ -160,7 +169,7 @@ impl Caller {
         Self(Arc::new(Record {
             grant,
             reader,
-            token,
+            presented,
             verdict,
             stamp,
             limits,
@@ -250,16 +259,16 @@ impl Keyring {
         is_judged && self.generations.hold(&record.stamp)
     }
 
-    /// What the store knows of a key. Whoever asks at the same time shares the question, unless
-    /// something changed in between.
+    /// What the store knows of a key, or of what a certificate names. Whoever asks at the same time
+    /// shares the question, unless something changed in between.
     ///
     /// # Errors
     ///
     /// `Unauthenticated` if it is unknown, and what the store's failures mean.
-    pub async fn fetch(&self, token: Token<'_>, now: Timestamp) -> Result<Caller, Refusal> {
-        let digest = token.digest();
+    pub async fn fetch(&self, shown: Shown<'_>, now: Timestamp) -> Result<Caller, Refusal> {
+        let digest = shown.digest();
         let stamp = self.generations.stamp([Mark::Key(&digest), Mark::AnySettings]);
-        let ask = || self.ask_store(digest, token.to_credential(), stamp);
+        let ask = || self.ask_store(digest, Question::of(shown), stamp);
         let flight = self.flights.join((digest, stamp), ask);
         let (landed, _) = flight.await;
         landed.unwrap_or(Err(Refusal::Internal))?.ok_or_else(|| {
@@ -301,7 +310,7 @@ impl Keyring {
             let stamp = self.generations.stamp([Mark::Key(&digest), Mark::AnySettings]);
             let holder = Some(Holder { digest, credential: None });
             let verdict = Some(Arc::new(foreign.vouched(vouched, saved_at)));
-            let found = Known { grant, token: None, holder, verdict };
+            let found = Known { grant, presented: None, holder, verdict };
             let caller = Caller::new(found, stamp, None, (&self.book, &self.generations));
             self.known.insert(digest, caller);
         }
@@ -320,8 +329,8 @@ impl Keyring {
 
     /// The keys used since this was asked last, and when. For `Store::touch_keys`.
     pub fn take_used(&self) -> Vec<(KeyId, Timestamp)> {
-        // A key that an origin knows is in no store.
-        let known = self.known.iter().filter(|(_, caller)| caller.0.verdict.is_none());
+        // A key that an origin knows is in no store, and a certificate has none.
+        let known = self.known.iter().filter(|(_, caller)| caller.0.grant.has_key());
         let used = known.filter_map(|(_, caller)| {
             let last_used = caller.0.last_used.load(Ordering::Relaxed);
             let written = caller.0.written.swap(last_used, Ordering::Relaxed);
@@ -354,7 +363,7 @@ impl Keyring {
     fn ask_store(
         &self,
         digest: KeyDigest,
-        credential: Credential,
+        question: Question,
         stamp: Stamp,
     ) -> impl Future<Output = Result<Option<Caller>, Refusal>> + use<> {
         let store = Arc::clone(&self.store);
@@ -366,10 +375,10 @@ impl Keyring {
         async move {
             let before = known.get(&digest);
             let watch = Stopwatch::start();
-            let found = store.grant(digest).await;
+            let (operation, found) = question.ask(&*store, digest).await;
             metrics.origin_answered(
                 store.name().as_str(),
-                "grant",
+                operation,
                 found.as_ref().map_or_else(origins::Error::as_str, |_| "ok"),
                 watch.elapsed(),
             );
@@ -385,14 +394,15 @@ impl Keyring {
                     Some(remembered.get(&digest).cloned().ok_or(Refusal::from(&error))?)
                 }
             };
-            let found = match (grant, foreign) {
+            let found = match (grant, foreign, question) {
                 // Nothing could be asked with it: the origin takes its own keys, and we hold none.
-                (Some(grant), Some(foreign)) if foreign.is_of(&grant.project) => None,
-                (Some(grant), _) => {
-                    Some(Known { grant, token: Some(credential), holder: None, verdict: None })
+                (Some(grant), Some(foreign), _) if foreign.is_of(&grant.project) => None,
+                (Some(grant), _, question) => {
+                    let presented = Some(question.presented());
+                    Some(Known { grant, presented, holder: None, verdict: None })
                 }
-                (None, None) => None,
-                (None, Some(foreign)) => {
+                (None, None, _) | (None, _, Question::Environment(_)) => None,
+                (None, Some(foreign), Question::Key(credential)) => {
                     let of_before = before.as_ref().and_then(|caller| caller.0.verdict.clone());
                     let asked = Asked { digest, credential: &credential, of_before };
                     let introduced = asked.of(&foreign, &*store, &known, &judgements).await;
@@ -402,7 +412,7 @@ impl Keyring {
                     })?;
                     introduced.map(|(grant, verdict)| Known {
                         grant,
-                        token: Some(credential.clone()),
+                        presented: Some(Kept::Token(credential.clone())),
                         holder: Some(Holder { digest, credential: Some(credential) }),
                         verdict: Some(verdict),
                     })
@@ -413,6 +423,48 @@ impl Keyring {
                 known.insert(digest, caller.clone());
                 caller
             }))
+        }
+    }
+}
+
+/// What the store is asked.
+enum Question {
+    /// About the environment that a certificate names.
+    Environment(Arc<Identity>),
+    /// About a key.
+    Key(Credential),
+}
+
+impl Question {
+    fn of(shown: Shown<'_>) -> Self {
+        match shown {
+            Shown::Certificate(identity) => Self::Environment(Arc::clone(identity)),
+            Shown::Token(token) => Self::Key(token.to_credential()),
+        }
+    }
+
+    /// What was presented.
+    fn presented(self) -> Kept {
+        match self {
+            Self::Environment(identity) => Kept::Certificate(identity.digest()),
+            Self::Key(credential) => Kept::Token(credential),
+        }
+    }
+
+    /// What the question is called in metrics, and the store's answer.
+    async fn ask(
+        &self,
+        store: &dyn Store,
+        digest: KeyDigest,
+    ) -> (&'static str, Result<Option<Grant>, origins::Error>) {
+        match self {
+            Self::Environment(identity) => {
+                let found =
+                    store.environment_named(identity.project(), identity.environment()).await;
+                let grant = |(project, environment)| Grant::without_key(project, environment);
+                ("environment_named", found.map(|found| found.map(grant)))
+            }
+            Self::Key(_) => ("grant", store.grant(digest).await),
         }
     }
 }
@@ -484,7 +536,7 @@ async fn judgement(
 struct Known {
     grant: Grant,
     /// What was presented, if it was.
-    token: Option<Credential>,
+    presented: Option<Kept>,
     /// The key itself, if it is the origin that knows it.
     holder: Option<Holder>,
     verdict: Option<Arc<Verdict>>,

@@ -19,7 +19,9 @@
 //!    (`unknown_expired_and_revoked_keys_are_refused_alike` in `tests/integration/access.rs`)
 //! 2. A revocation that is known stops everybody who comes after it, even if the store was asked
 //!    before it. (`a_revocation_outruns_a_fetch_that_began_before_it`, in the same place)
-//! 3. The token is never printed, and kept only in memory: to know who presents it again, and to
+//! 3. A request that brings a credential is judged by that alone, whatever certificate its connection
+//!    has. (`a_key_beside_a_certificate_is_judged_alone`, in `tests/integration/certificates.rs`)
+//! 4. The token is never printed, and kept only in memory: to know who presents it again, and to
 //!    show an origin its own. Stores know digests.
 
 pub mod credential;
@@ -48,10 +50,11 @@ use crate::telemetry::Metrics;
 use crate::wire;
 use crate::wire::Response;
 
+pub use credential::Presented;
 pub use keyring::{Caller, Config};
 pub use peer::{Identity, Peer};
 
-use credential::Token;
+use credential::Shown;
 use foreign::Foreign;
 use guesses::{Guesses, Source};
 use keyring::Keyring;
@@ -114,11 +117,12 @@ impl Gate {
         &self.book
     }
 
-    /// Lets a caller pass, or says why not. `peer` is who the connection is from.
+    /// Lets a caller pass, or says why not. `peer` is who the connection is from: its certificate
+    /// counts for a request without a token of its own.
     ///
     /// # Errors
     ///
-    /// `Unauthenticated` without a token or for one that opens nothing, `RateLimited` where too
+    /// `Unauthenticated` with neither of them, or for one that opens nothing, `RateLimited` where too
     /// many of those came from, `Forbidden` for one that does not open this, and what the store's
     /// failures mean.
     pub async fn admit(
@@ -127,8 +131,8 @@ impl Gate {
         peer: &Peer,
         needs: Scope,
     ) -> Result<Caller, Refusal> {
-        let token = Token::of(headers).ok_or(Refusal::Unauthenticated)?;
-        let digest = token.digest();
+        let shown = Shown::of(headers, peer).ok_or(Refusal::Unauthenticated)?;
+        let digest = shown.digest();
         let now = self.clock.now();
         let permit = |caller: Caller| caller.permit(needs, now).map(|()| caller);
         let recalled = self.keyring.recall(&digest, now).map(|known| known.and_then(permit));
@@ -142,7 +146,7 @@ impl Gate {
         self.may_guess(source)?;
         let found = match opens_nothing {
             true => Err(Refusal::Unauthenticated),
-            false => self.keyring.fetch(token, now).await.and_then(permit),
+            false => self.keyring.fetch(shown, now).await.and_then(permit),
         };
         // Unknown, expired and revoked keys count alike: else the limit would tell them apart.
         if matches!(found, Err(Refusal::Unauthenticated)) {

@@ -22,7 +22,7 @@ use crate::admin::health::State;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::server::{
-    Address, Door, Drain, Draining, Inherited, Listener, ListenerConfig, Places, Workers,
+    Address, Door, Drain, Draining, Inherited, Listener, ListenerConfig, Places, Tls, Workers, tls,
 };
 
 pub use assembly::{Assembly, BUILD};
@@ -49,6 +49,15 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+
+    /// A listener's certificates cannot be used.
+    #[error("cannot secure the listener `{listener}`")]
+    Secure {
+        /// The listener's name.
+        listener: String,
+        /// What is wrong with which file.
+        source: tls::Error,
+    },
 }
 
 /// A running edge.
@@ -61,6 +70,8 @@ pub struct Edge {
     address: Option<SocketAddr>,
     admin_address: SocketAddr,
     draining: Draining,
+    /// One for each listener with TLS.
+    secured: Vec<Arc<Tls>>,
 }
 
 /// How soon an edge stops to accept.
@@ -105,14 +116,17 @@ impl Edge {
         let metrics = &assembly.metrics;
         let places =
             Places::new(server.max_connections, server.max_connections_per_source, metrics);
-        let (mut urls, mut address) = (Vec::new(), None);
+        let (mut urls, mut address, mut secured) = (Vec::new(), None, Vec::new());
         for (entry, listener) in config.listeners.iter().zip(listeners) {
             urls.extend(listener.urls().iter().map(|url| (entry.name.clone(), url.clone())));
             address = address.or(listener.address());
             let service = Arc::new(assembly.router.serving(entry.serves));
             let (places, drain) = (places.clone(), drain.clone());
-            let served =
-                listener.serve_on(&workers, &Door { service, config: server, places, drain });
+            let tls = entry.tls.clone().map(|config| secure(&assembly, &entry.name, config));
+            let tls = tls.transpose()?;
+            secured.extend(tls.clone());
+            let door = Door { service, config: server, places, tls, drain };
+            let served = listener.serve_on(&workers, &door);
             served.map_err(|source| unusable(entry, source))?;
         }
         let operators = Drain::default();
@@ -120,12 +134,23 @@ impl Edge {
             service: Arc::clone(&assembly.admin),
             config: server,
             places: Places::new(server.max_connections, usize::MAX, metrics),
+            tls: None,
             drain: operators.clone(),
         };
         private.serve(&door).map_err(|source| unusable_admin(config.admin.listen, source))?;
 
         let draining = server.drain;
-        Ok(Self { assembly, operators, workers, urls, address, admin_address, draining })
+        Ok(Self { assembly, operators, workers, urls, address, admin_address, draining, secured })
+    }
+
+    /// Reads the certificates of every listener again, without ending a connection. What cannot be
+    /// used is logged, and stays as it was. Returns whether everything can be.
+    pub async fn reload_certificates(&self) -> bool {
+        let mut all_usable = true;
+        for tls in &self.secured {
+            all_usable &= tls.renew().await;
+        }
+        all_usable
     }
 
     /// What callers put before a path, each with its listener's name, in the order of the
@@ -183,10 +208,6 @@ const OPERATORS_FINISH: Duration = Duration::from_secs(1);
 async fn listen(config: &Config, inherited: &mut Inherited) -> Result<Vec<Listener>, StartError> {
     let mut listeners = Vec::new();
     for entry in &config.listeners {
-        if entry.tls.is_some() {
-            let source = io::Error::other("TLS is not supported yet");
-            return Err(unusable(entry, source));
-        }
         let opened = Listener::open(entry, inherited).await;
         listeners.push(opened.map_err(|source| unusable(entry, source))?);
     }
@@ -211,4 +232,14 @@ fn unusable(entry: &ListenerConfig, source: io::Error) -> StartError {
 fn unusable_admin(address: SocketAddr, source: io::Error) -> StartError {
     let setting = "admin.listen".to_owned();
     StartError::Listen { address: Address::Tcp(address), setting, source }
+}
+
+/// What a listener of TLS shows, watched until the drain begins.
+fn secure(assembly: &Assembly, name: &str, config: tls::Config) -> Result<Arc<Tls>, StartError> {
+    let (clock, metrics) = (Arc::clone(&assembly.clock), Arc::clone(&assembly.metrics));
+    let opened = Tls::open(name, config, clock, metrics);
+    let secure = |source| StartError::Secure { listener: name.to_owned(), source };
+    let tls = Arc::new(opened.map_err(secure)?);
+    assembly.drain.tasks().spawn(Arc::clone(&tls).watch(assembly.drain.clone()));
+    Ok(tls)
 }

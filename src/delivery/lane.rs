@@ -1,6 +1,6 @@
 //! The fast lane: who asks for what, byte for byte, and the answer that they were given.
 //!
-//! A line is found by one seeded hash of the raw token and the raw path and query. The hash only
+//! A line is found by one seeded hash of the raw token (or the certificate) and the raw path and query. The hash only
 //! leads there: both are compared, so that a collision is a miss and never another tenant's answer.
 //! What a line says is judged each time by what its caller and its answer share with all others:
 //! the key's marks and expiry (`access`), the answer's provenance (`cache`). So a revocation, a
@@ -18,7 +18,7 @@ use foldhash::quality::RandomState;
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache as Map, DefaultLifecycle};
 
-use crate::access::Caller;
+use crate::access::{Caller, Presented};
 use crate::cache::Holds;
 use crate::cache::entry::Entry;
 use crate::delivery::answer::Finished;
@@ -74,19 +74,20 @@ impl Lane {
         Self { lines, hasher: RandomState::default() }
     }
 
-    /// The line of whoever presents this token and asks for this path and query.
-    pub(crate) fn find(&self, token: &[u8], target: &str) -> Option<Arc<Line>> {
-        let line = self.lines.get(&self.place(token, target))?;
-        let is_it = line.caller.presents(token) && *line.target == *target;
+    /// The line of whoever presents this and asks for this path and query.
+    pub(crate) fn find(&self, presented: Presented<'_>, target: &str) -> Option<Arc<Line>> {
+        let line = self.lines.get(&self.place(presented, target))?;
+        let is_it = line.caller.presents() == Some(presented) && *line.target == *target;
         is_it.then_some(line)
     }
 
-    /// Remembers what a caller was answered. One whose token is not known is not remembered, nor is
+    /// Remembers what a caller was answered. One whose token was not seen is not remembered, nor is
     /// a target that is longer than most answers.
     pub(crate) fn keep(&self, caller: &Caller, target: &str, entry: &Arc<Entry<Finished>>) {
-        let Some(token) = caller.token().filter(|_| target.len() <= LONGEST_TARGET) else { return };
+        let presented = caller.presents().filter(|_| target.len() <= LONGEST_TARGET);
+        let Some(presented) = presented else { return };
         let line = Line { caller: caller.clone(), target: target.into(), entry: Arc::clone(entry) };
-        self.lines.insert(self.place(token, target), Arc::new(line));
+        self.lines.insert(self.place(presented, target), Arc::new(line));
     }
 
     /// What the lane holds.
@@ -95,10 +96,10 @@ impl Lane {
         Holds { map: "lane", entries, weight_bytes }
     }
 
-    fn place(&self, token: &[u8], target: &str) -> u64 {
+    fn place(&self, presented: Presented<'_>, target: &str) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         target.hash(&mut hasher);
-        token.hash(&mut hasher);
+        presented.hash(&mut hasher);
         hasher.finish()
     }
 }

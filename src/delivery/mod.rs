@@ -52,7 +52,7 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 
-use crate::access::Caller;
+use crate::access::{Caller, Presented};
 use crate::cache::entry::{Entry, Sheet, What};
 use crate::cache::generation::Generations;
 use crate::cache::key::{AnswerKey, Query, RecordKey, Subject, Variables};
@@ -152,10 +152,10 @@ impl Delivery {
         Self { config, metrics, cache, lane, promises, supply, counters, turns, tasks }
     }
 
-    /// What whoever presents this token was answered for the same path and query before. Memory
+    /// What whoever presents this was answered for the same path and query before. Memory
     /// only, and not judged yet: neither the caller nor the answer.
-    pub fn recall(&self, token: &[u8], target: &str) -> Option<Arc<Line>> {
-        self.lane.find(token, target)
+    pub fn recall(&self, presented: Presented<'_>, target: &str) -> Option<Arc<Line>> {
+        self.lane.find(presented, target)
     }
 
     /// Where a recalled answer comes from, if it is fresh. Not counted: it may not be served.

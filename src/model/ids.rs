@@ -20,6 +20,11 @@ pub struct EnvironmentId(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(pub i64);
 
+impl KeyId {
+    /// The id of a key that no store has given one.
+    pub const NONE: Self = Self(0);
+}
+
 /// A prompt's UUID: what callers keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PromptId(pub Uuid);

@@ -30,6 +30,7 @@ use crate::server::connection::{self, Protocol};
 use crate::server::drain::Drain;
 use crate::server::places::Places;
 use crate::server::reply::Service;
+use crate::server::tls::Tls;
 use crate::server::workers::Workers;
 
 /// Sockets that are bound, and that nobody accepts from yet.
@@ -52,15 +53,17 @@ pub struct Door<S> {
     pub config: Config,
     /// How many at once.
     pub places: Places,
+    /// What secures them; clear text if this is `None`.
+    pub tls: Option<Arc<Tls>>,
     /// What ends them.
     pub drain: Drain,
 }
 
 impl<S> Clone for Door<S> {
     fn clone(&self) -> Self {
-        let Self { service, config, places, drain } = self;
+        let Self { service, config, places, tls, drain } = self;
         let (service, places) = (Arc::clone(service), places.clone());
-        Self { service, config: *config, places, drain: drain.clone() }
+        Self { service, config: *config, places, tls: tls.clone(), drain: drain.clone() }
     }
 }
 
@@ -236,7 +239,8 @@ impl<S: Service> Door<S> {
         let Some(place) = self.places.take(source) else {
             // Its buffer is empty and takes the few bytes; the runtime, which may not know yet that
             // it is writable, is not asked.
-            if let Err(error) = A::write_at_once(stream, TOO_MANY) {
+            let said = if self.tls.is_none() { TOO_MANY } else { b"" };
+            if let Err(error) = A::write_at_once(stream, said) {
                 tracing::debug!(%error, "a connection over the limit left before it was answered");
             }
             return;
@@ -244,12 +248,41 @@ impl<S: Service> Door<S> {
         // Whoever reaches a Unix socket is on this machine.
         let peer = Peer::at(source.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         let (service, drain) = (Arc::clone(&self.service), self.drain.clone());
-        let connection = (stream, Protocol::Unsaid, peer);
-        let served = connection::serve(connection, service, self.config, drain);
-        self.drain.tasks().spawn_here(async move {
+        let tasks = self.drain.tasks();
+        let Some(tls) = self.tls.clone() else {
+            let connection = (stream, Protocol::Unsaid, peer);
+            let served = connection::serve(connection, service, self.config, drain);
+            tasks.spawn_here(async move {
+                served.await;
+                drop(place);
+            });
+            return;
+        };
+        let served = secured((stream, peer), tls, service, self.config, drain);
+        tasks.spawn_here(async move {
             served.await;
             drop(place);
         });
+    }
+}
+
+/// Serves a connection over TLS, once both sides have agreed on it.
+async fn secured<S>(
+    (stream, peer): (S, Peer),
+    tls: Arc<Tls>,
+    service: Arc<impl Service>,
+    config: Config,
+    drain: Drain,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let accepted = tokio::select! {
+        accepted = tls.accept(stream, config.deadlines.handshake) => accepted,
+        () = drain.insisting() => return,
+    };
+    if let Ok((stream, protocol, identity)) = accepted {
+        let connection = (stream, protocol, Peer { identity: identity.map(Arc::new), ..peer });
+        connection::serve(connection, service, config, drain).await;
     }
 }
 

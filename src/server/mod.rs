@@ -1,7 +1,7 @@
 //! Bytes in, bytes out.
 //!
 //! [`listener`] accepts, as far as there are [`places`], on the threads of [`workers`];
-//! [`activation`] is what systemd has opened; [`connection`] speaks HTTP/1.1 and HTTP/2 under
+//! [`activation`] is what systemd has opened; [`tls`] secures where it is configured; [`connection`] speaks HTTP/1.1 and HTTP/2 under
 //! deadlines, `check` refuses what is not to be looked at, [`route`] hands each request to whom it
 //! concerns, [`drain`] ends it all: stop accepting, let what was started finish, then insist.
 //! [`descriptors`] is how much the system lets be open.
@@ -29,6 +29,7 @@ pub use listener::{Door, Listener};
 pub use places::Places;
 pub use reply::{Reply, Service};
 pub use route::Router;
+pub use tls::Tls;
 pub use workers::Workers;
 
 /// A door for callers.

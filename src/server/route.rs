@@ -21,7 +21,7 @@ use http::Uri;
 use hyper::body::{Body, Incoming};
 use prometheus_client::metrics::counter::Counter;
 
-use crate::access::Peer;
+use crate::access::{Peer, Presented};
 use crate::admin::Admin;
 use crate::clock::{Clock, Stopwatch};
 use crate::dialects::edge;
@@ -91,7 +91,7 @@ impl Router {
     where
         B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
-        if let Some(response) = self.recall(&request) {
+        if let Some(response) = self.recall(&request, peer) {
             return Reply::now(response);
         }
         let watch = Stopwatch::start();
@@ -118,7 +118,7 @@ impl Router {
     }
 
     /// The fast lane: memory only. Counts, but reads no clock and so times nothing.
-    fn recall<B>(&self, request: &Request<B>) -> Option<Response> {
+    fn recall<B>(&self, request: &Request<B>, peer: &Peer) -> Option<Response> {
         let is_head = match *request.method() {
             Method::GET => false,
             Method::HEAD => true,
@@ -127,7 +127,7 @@ impl Router {
         let heeded = Heeded::of(request.headers())?;
         let target = request.uri().path_and_query()?.as_str();
         let Parts { services: Services { gate, delivery, .. }, clock, .. } = &*self.parts;
-        let line = delivery.recall(heeded.token()?, target)?;
+        let line = delivery.recall(Presented::of(&heeded, peer)?, target)?;
 
         let (moment, dialect) = (clock.recently(), Dialect::of(request.uri()));
         let caller = line.caller();

@@ -48,6 +48,31 @@ pub struct Metrics {
     decisions: Family<DecisionLabels, Counter>,
     overdrafts: Counter,
     shed: Family<ReasonLabels, Counter>,
+    tls: TlsMetrics,
+}
+
+/// How callers and listeners agree on TLS.
+struct TlsMetrics {
+    handshakes: Family<HandshakeLabels, Counter>,
+    reloads: Family<ReloadLabels, Counter>,
+    expiry: Family<CertificateLabels, Gauge>,
+}
+
+impl TlsMetrics {
+    fn declared(all: &mut Registry) -> Self {
+        let expiry = Family::default();
+        all.register_with_unit(
+            "tls_certificate_expiry_timestamp",
+            "When a certificate of a listener ends",
+            Unit::Seconds,
+            expiry.clone(),
+        );
+        Self {
+            handshakes: declared(all, "tls_handshakes", "Handshakes of TLS with callers"),
+            reloads: declared(all, "tls_reloads", "Readings of certificates and keys"),
+            expiry,
+        }
+    }
 }
 
 /// How origins are asked, and what they tell.
@@ -175,6 +200,30 @@ struct HookLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct HandshakeLabels {
+    listener: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReloadLabels {
+    listener: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CertificateLabels {
+    listener: String,
+    certificate: String,
+}
+
+impl CertificateLabels {
+    fn of(listener: &str, certificate: &str) -> Self {
+        Self { listener: listener.to_owned(), certificate: certificate.to_owned() }
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
     route: &'static str,
     method: &'static str,
@@ -263,6 +312,7 @@ impl Metrics {
             shed,
             origins: OriginMetrics::declared(all),
             memory: MemoryMetrics::declared(all),
+            tls: TlsMetrics::declared(all),
             registry,
         }
     }
@@ -301,6 +351,29 @@ impl Metrics {
     /// The counter of an origin's hooks, by what came of them.
     pub fn hooks(&self, origin: &OriginName, outcome: &'static str) -> Counter {
         self.origins.hooks.get_or_create_owned(&HookLabels { origin: origin.to_string(), outcome })
+    }
+
+    /// The counter of a listener's handshakes, by how they ended.
+    pub fn tls_handshakes(&self, listener: &str, outcome: &'static str) -> Counter {
+        let listener = listener.to_owned();
+        self.tls.handshakes.get_or_create_owned(&HandshakeLabels { listener, outcome })
+    }
+
+    /// The counter of how often a listener's certificates were read again, by what came of it.
+    pub fn tls_reloads(&self, listener: &str, result: &'static str) -> Counter {
+        let listener = listener.to_owned();
+        self.tls.reloads.get_or_create_owned(&ReloadLabels { listener, result })
+    }
+
+    /// Says when a certificate of a listener ends.
+    pub fn tls_certificate_expires(&self, listener: &str, certificate: &str, at: Timestamp) {
+        let labels = CertificateLabels::of(listener, certificate);
+        self.tls.expiry.get_or_create(&labels).set(at.as_millis().div_euclid(1_000));
+    }
+
+    /// Says that a listener has a certificate no longer.
+    pub fn tls_certificate_is_gone(&self, listener: &str, certificate: &str) {
+        self.tls.expiry.remove(&CertificateLabels::of(listener, certificate));
     }
 
     /// Sets what a cache holds at the moment.

@@ -56,6 +56,11 @@ impl<'a> Heeded<'a> {
         Some(heeded)
     }
 
+    /// Whether the request brings a credential, right or wrong.
+    pub const fn has_credential(&self) -> bool {
+        self.authorization.is_some() || self.api_key.is_some()
+    }
+
     /// The bytes after `Bearer `, or those of `X-API-Key` if there is no `Authorization`: a token,
     /// if they are equal to one.
     pub fn token(&self) -> Option<&'a [u8]> {

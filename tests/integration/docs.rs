@@ -41,6 +41,9 @@ fn declared_metrics() -> BTreeSet<String> {
     metrics.origin_rejected("store");
     metrics.decisions("free", "admitted").inc();
     metrics.shed("connections").inc();
+    metrics.tls_handshakes("public", "full").inc();
+    metrics.tls_reloads("public", "changed").inc();
+    metrics.tls_certificate_expires("public", "edge.test", Timestamp::default());
     metrics.hooks(&OriginName::new("promptot"), "applied").inc();
 
     let text = metrics.encode().expect("metrics can be written");

@@ -525,3 +525,22 @@ async fn a_request_without_a_key_asks_nobody() {
 
     assert_eq!(place.platform.vendor.asked_count(), 0);
 }
+
+#[tokio::test]
+async fn a_certificate_opens_no_project_whose_callers_bring_keys_of_the_platform() {
+    let place = Place::open().await;
+    let asked = place.platform.vendor.asked().len();
+    let anonymous = || {
+        let request =
+            http::Request::get(compiled("greeting")).body(http_body_util::Full::default());
+        request.expect("the parts make a request")
+    };
+
+    for project in ["passed", "nobody"] {
+        let refused = place.edge.ask_as(project, "live", anonymous()).await;
+        refused.expect_refusal(401, "UNAUTHORIZED");
+    }
+
+    place.edge.ask_as("acme", "live", anonymous()).await.expect_refusal(404, "NOT_FOUND");
+    assert_eq!(place.platform.vendor.asked().len(), asked, "there was nothing to ask with");
+}

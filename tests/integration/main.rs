@@ -8,6 +8,7 @@
 
 mod access;
 mod architecture;
+mod certificates;
 mod cli;
 mod client;
 mod contract;
@@ -40,5 +41,6 @@ mod sockets;
 mod sqlite;
 mod survival;
 mod tiers;
+mod tls;
 mod upstream;
 mod vendor;

@@ -9,7 +9,7 @@ use std::task::{Context, Waker};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use prompt_edge::access::Peer;
+use prompt_edge::access::{Identity, Peer};
 use prompt_edge::app::{Assembly, Opened, OpenedOrigin};
 use prompt_edge::authoring::Authoring;
 use prompt_edge::clock::{Clock, ManualClock};
@@ -20,6 +20,7 @@ use prompt_edge::model::{
 use prompt_edge::origins::{Cursor, NewKey, Store};
 use prompt_edge::server::{self, Door, Drain, Places, Reply};
 use prompt_edge::telemetry::Metrics;
+use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::contract::given::at;
@@ -225,6 +226,26 @@ impl Edge {
         Answer::of(reply.expect("a router never fails")).await
     }
 
+    /// Asks on a connection whose certificate names this project and environment.
+    pub(crate) async fn ask_as(
+        &self,
+        project: &str,
+        environment: &str,
+        request: Request<Full<Bytes>>,
+    ) -> Answer {
+        let identity = Some(Arc::new(Identity::new(project, environment)));
+        let peer = Peer { identity, ..PEER.clone() };
+        let reply = self.assembly.router.handle(request, &peer).await;
+        Answer::of(reply.expect("a router never fails")).await
+    }
+
+    /// Gives a project another name.
+    pub(crate) fn rename(&self, project: &str, name: &str) {
+        let file = Connection::open(self.kept.path()).expect("the store is a file of SQLite");
+        let sql = "UPDATE projects SET name = ?2 WHERE name = ?1";
+        assert_eq!(file.execute(sql, [project, name]).expect("it can be written"), 1);
+    }
+
     /// `GET` as whoever holds the key.
     pub(crate) async fn get(&self, target: impl AsRef<str>, key: &str) -> Answer {
         self.ask(request("GET", target.as_ref(), key)).await
@@ -275,7 +296,7 @@ impl Edge {
 pub(crate) fn door<S>(service: Arc<S>, drain: &Drain) -> Door<S> {
     let (config, metrics) = (server::Config::default(), Metrics::new("0", "0"));
     let places = Places::new(config.max_connections, config.max_connections_per_source, &metrics);
-    Door { service, config, places, drain: drain.clone() }
+    Door { service, config, places, tls: None, drain: drain.clone() }
 }
 
 /// A request under way.

@@ -15,6 +15,7 @@ pub(crate) mod prompt;
 pub(crate) mod promptot;
 pub(crate) mod proxy;
 pub(crate) mod restart;
+pub(crate) mod secured;
 pub(crate) mod store;
 pub(crate) mod stored;
 pub(crate) mod vendor;
