@@ -35,6 +35,7 @@
 
 pub mod answer;
 pub mod ask;
+mod coding;
 pub mod freshness;
 mod memory;
 pub mod purge;
@@ -67,6 +68,7 @@ use crate::telemetry::metrics::RouteMetrics;
 use crate::wire::Representation;
 use crate::wire::caching::{CacheStatus, Lifetimes, Outcome};
 
+use coding::Coder;
 use supply::{Need, Supplied, Supply};
 
 pub use answer::{Answer, Denied, Finished};
@@ -112,6 +114,7 @@ pub struct Delivery {
     supply: Arc<Supply>,
     counters: [Counter; Outcome::ALL.len()],
     turns: Turns,
+    coder: Arc<Coder>,
 }
 
 impl Delivery {
@@ -126,6 +129,7 @@ impl Delivery {
     ) -> Self {
         let turns = Turns::new(config.turns);
         let cache = Arc::new(Cache::new(cache, generations));
+        let coder = Coder::new(&cache, &metrics, tasks);
         let supply = Arc::new(Supply::new(
             supply::Config { absent_for: config.absent_for, deadline: config.deadline },
             sources,
@@ -135,7 +139,7 @@ impl Delivery {
             (Arc::clone(&metrics), tasks),
         ));
         let counters = Outcome::ALL.map(|outcome| metrics.lookups(outcome.as_str()));
-        Self { config, metrics, cache, supply, counters, turns }
+        Self { config, metrics, cache, supply, counters, turns, coder }
     }
 
     /// The answer that this caller was given for the same path and query before, if it is fresh.
@@ -145,7 +149,7 @@ impl Delivery {
     ///
     /// One map look-up with a hash of the target, a pointer upgrade, six loads (`benches/delivery.rs`,
     /// `hit`); of what grows old the clock is read once as well (`hit_that_ages`).
-    pub fn recall(&self, caller: &Caller, target: &str) -> Option<Answer> {
+    pub fn recall(&self, caller: &Caller, target: &str) -> Option<Answer<'_>> {
         let tenant = caller.reader().tenant;
         let entry = self.cache.aliased(AliasRef { tenant, target })?;
         let mut read = None;
@@ -154,7 +158,7 @@ impl Delivery {
             return None;
         }
         let status = self.status(&entry.provenance, Outcome::Hit, None, read);
-        Some(Answer::new(entry, status))
+        Some(Answer::new(entry, status, &self.coder))
     }
 
     /// Answers one ask for a prompt.
@@ -169,7 +173,7 @@ impl Delivery {
     /// # Cancellation
     ///
     /// Dropping the future never cancels a question to the origin: others may wait for it.
-    pub async fn deliver(&self, ask: Ask<'_>) -> Result<Answer, Denied> {
+    pub async fn deliver(&self, ask: Ask<'_>) -> Result<Answer<'_>, Denied> {
         let tenant = ask.caller.reader().tenant;
         let query = self.query(&ask)?;
         let sent = query.compile().cloned();
@@ -195,12 +199,12 @@ impl Delivery {
                 Variables::Resolved(resolved.canonical())
             }
         };
-        let key = AnswerKey {
+        let key = Arc::new(AnswerKey {
             tenant,
             representation: ask.shape.name(),
             subject: Subject::Prompt(sheet.edition.prompt.id),
             variables,
-        };
+        });
         let provenance = &supplied.record.provenance;
         let alias = ask.target.map(|target| AliasRef { tenant, target });
         if let Some(entry) = self.kept(&key, provenance) {
@@ -213,6 +217,7 @@ impl Delivery {
         let render = Render {
             sheet: Arc::clone(sheet),
             provenance: Arc::clone(provenance),
+            key: Arc::clone(&key),
             shape: ask.shape,
             resolve: ask.resolve,
             caller: ask.caller.clone(),
@@ -245,7 +250,7 @@ impl Delivery {
     /// # Errors
     ///
     /// `NotKept` if the request forbids asking the origin, and what the origin's failures mean.
-    pub async fn list(&self, listing: Listing<'_>) -> Result<Answer, Refusal> {
+    pub async fn list(&self, listing: Listing<'_>) -> Result<Answer<'_>, Refusal> {
         let tenant = listing.caller.reader().tenant;
         let need = Need {
             key: RecordKey { tenant, query: Query::Listing },
@@ -256,12 +261,12 @@ impl Delivery {
         };
         let supplied = self.supply.find(need).await?;
         let status = self.status_of(&supplied);
-        let key = AnswerKey {
+        let key = Arc::new(AnswerKey {
             tenant,
             representation: listing.shape.name(),
             subject: Subject::Listing,
             variables: Variables::Unresolved,
-        };
+        });
         let provenance = &supplied.record.provenance;
         let alias = AliasRef { tenant, target: listing.target };
         if let Some(entry) = self.kept(&key, provenance) {
@@ -277,11 +282,12 @@ impl Delivery {
         let Shaped { body, etag } = listing.shape.write(listed);
         let lifetimes = lifetimes(&self.config, provenance);
         let cache_control = cache_control(&listing.caller.grant().environment, lifetimes);
-        let entry = finish(
-            Representation::json(body, etag, cache_control),
-            Arc::clone(listing.route),
-            Arc::clone(provenance),
-        );
+        let answer = Finished {
+            representation: Representation::json(body, etag, cache_control),
+            route: Arc::clone(listing.route),
+            key: Arc::clone(&key),
+        };
+        let entry = Arc::new(Entry { answer, provenance: Arc::clone(provenance) });
         self.cache.keep_alias(alias.to_owned(), &entry);
         self.cache.keep_answer(key, Arc::clone(&entry));
         Ok(self.answer(entry, status))
@@ -409,9 +415,9 @@ impl Delivery {
         CacheStatus { outcome, ttl, forwarded }
     }
 
-    fn answer(&self, entry: Arc<Entry<Finished>>, status: CacheStatus) -> Answer {
+    fn answer(&self, entry: Arc<Entry<Finished>>, status: CacheStatus) -> Answer<'_> {
         self.count(status.outcome);
-        Answer::new(entry, status)
+        Answer::new(entry, status, &self.coder)
     }
 
     /// Counts where an answer came from. [`Delivery::deliver`] and [`Delivery::list`] do so
@@ -433,6 +439,7 @@ impl std::fmt::Debug for Delivery {
 struct Render {
     sheet: Arc<Sheet>,
     provenance: Arc<Provenance>,
+    key: Arc<AnswerKey>,
     shape: &'static dyn Shape,
     resolve: Resolve,
     caller: Caller,
@@ -461,21 +468,13 @@ impl Render {
         let Shaped { body, etag } = self.shape.write(&page);
         let lifetimes = lifetimes(&self.config, &self.provenance);
         let cache_control = cache_control(&grant.environment, lifetimes);
-        Ok(finish(
-            Representation::json(body, etag, cache_control),
-            Arc::clone(&self.route),
-            Arc::clone(&self.provenance),
-        ))
+        let answer = Finished {
+            representation: Representation::json(body, etag, cache_control),
+            route: Arc::clone(&self.route),
+            key: Arc::clone(&self.key),
+        };
+        Ok(Arc::new(Entry { answer, provenance: Arc::clone(&self.provenance) }))
     }
-}
-
-fn finish(
-    representation: Representation,
-    route: Arc<RouteMetrics>,
-    provenance: Arc<Provenance>,
-) -> Arc<Entry<Finished>> {
-    let len_bytes = representation.len_bytes();
-    Arc::new(Entry { answer: Finished { representation, route }, len_bytes, provenance })
 }
 
 /// Refuses an ask that lacks a required variable, naming every one.

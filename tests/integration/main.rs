@@ -10,6 +10,7 @@ mod access;
 mod architecture;
 mod cli;
 mod client;
+mod coding;
 mod contract;
 mod crash;
 mod delivery;
