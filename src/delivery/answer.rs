@@ -61,7 +61,7 @@ impl<'a> Answer<'a> {
     /// Both doors of delivery, the fast lane and the long way, end here.
     ///
     /// What was rendered just now is coded when it is asked for again: most values of variables
-    /// come once, and coding costs fifty times what rendering does.
+    /// come once, and coding costs many times what rendering does.
     pub fn respond(&self, request: &HeaderMap) -> Response {
         self.finished().representation.respond(request, self.status, |missing| {
             if self.status.outcome != Outcome::Rendered {

@@ -27,8 +27,8 @@ use prompt_edge::app::OpenedOrigin;
 use prompt_edge::config::Config;
 use prompt_edge::delivery::freshness::Freshness;
 use prompt_edge::model::{Noun, Plan, PlanName, Rate, Refusal, Scope};
-use prompt_edge::origins::{NewKey, Store};
 use prompt_edge::origins::upstream::promptot;
+use prompt_edge::origins::{NewKey, Store};
 use serde_json::{Value, json};
 
 use crate::coding::decoded;
