@@ -160,17 +160,28 @@ impl Sheet {
 pub struct Entry<A> {
     /// What is sent.
     pub answer: A,
-    /// How many bytes hang from `answer` beside itself.
-    pub len_bytes: usize,
     /// That of the record it was made of.
     pub provenance: Arc<Provenance>,
+}
+
+/// A finished answer that knows what it takes.
+pub trait Weigh {
+    /// How many bytes hang from it beside itself, at the moment.
+    fn len_bytes(&self) -> usize;
 }
 
 impl<A> Entry<A> {
     /// Headers and allocator overhead: an `ETag` of 45 bytes and its bookkeeping, the body's.
     const PARTS_BYTES: usize = 112;
 
-    pub(crate) fn weight_bytes(entry: &Arc<Self>) -> usize {
-        size_of::<Self>() + 2 * size_of::<usize>() + Self::PARTS_BYTES + entry.len_bytes
+    /// All of it but its body.
+    pub(crate) const SHELL_BYTES: usize =
+        size_of::<Self>() + 2 * size_of::<usize>() + Self::PARTS_BYTES;
+
+    pub(crate) fn weight_bytes(entry: &Arc<Self>) -> usize
+    where
+        A: Weigh,
+    {
+        Self::SHELL_BYTES + entry.answer.len_bytes()
     }
 }

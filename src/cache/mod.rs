@@ -46,7 +46,7 @@ use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::{Cache as Map, CacheBuilder};
 
-use entry::{Entry, Record};
+use entry::{Entry, Record, Weigh};
 use generation::Generations;
 use key::{AnswerKey, RecordKey};
 use provenance::{Moment, Provenance, Standing};
@@ -71,7 +71,7 @@ impl Default for Config {
 /// The maps. `A` is what a finished answer holds.
 pub struct Cache<A> {
     records: Map<RecordKey, Arc<Record>, RandomState>,
-    answers: Map<AnswerKey, Arc<Entry<A>>, RandomState>,
+    answers: Map<Arc<AnswerKey>, Arc<Entry<A>>, RandomState>,
     generations: Arc<Generations>,
     /// Held while a record is put in its place, so that no older one takes it in between.
     keeping: Mutex<()>,
@@ -88,7 +88,7 @@ pub struct Holds {
     pub weight_bytes: u64,
 }
 
-impl<A: Send + Sync + 'static> Cache<A> {
+impl<A: Weigh + Send + Sync + 'static> Cache<A> {
     /// Empty maps under the marks of `generations`.
     pub fn new(config: Config, generations: Arc<Generations>) -> Self {
         Self {
@@ -104,8 +104,8 @@ impl<A: Send + Sync + 'static> Cache<A> {
                 }
             })
             .build_with_hasher(RandomState::default()),
-            answers: bounded(config.answers_bytes / 2, |key: &AnswerKey, entry| {
-                key.weight_bytes() + Entry::weight_bytes(entry)
+            answers: bounded(config.answers_bytes / 2, |key: &Arc<_>, entry| {
+                AnswerKey::weight_bytes(key) + Entry::weight_bytes(entry)
             })
             .build_with_hasher(RandomState::default()),
             generations,
@@ -166,7 +166,7 @@ impl<A: Send + Sync + 'static> Cache<A> {
 
     /// Every finished answer, in no order.
     pub fn answers(&self) -> impl Iterator<Item = (Arc<AnswerKey>, Arc<Entry<A>>)> + '_ {
-        self.answers.iter()
+        self.answers.iter().map(|(key, entry)| (Arc::unwrap_or_clone(key), entry))
     }
 
     /// How many finished answers are kept that were made of this word of an origin.
@@ -175,8 +175,17 @@ impl<A: Send + Sync + 'static> Cache<A> {
     }
 
     /// Keeps a finished answer.
-    pub fn keep_answer(&self, key: AnswerKey, entry: Arc<Entry<A>>) {
+    pub fn keep_answer(&self, key: Arc<AnswerKey>, entry: Arc<Entry<A>>) {
         self.answers.insert(key, entry);
+    }
+
+    /// Weighs a kept answer that has grown. One that was evicted or replaced is not brought back;
+    /// if that happens at this very moment, it is one more that can be evicted, and nothing is
+    /// served of it that was not before.
+    pub fn weigh_again(&self, key: &Arc<AnswerKey>, entry: &Arc<Entry<A>>) {
+        if self.answers.get(key).is_some_and(|there| Arc::ptr_eq(&there, entry)) {
+            self.answers.insert(Arc::clone(key), Arc::clone(entry));
+        }
     }
 
     /// What the maps hold, after the work they have put off is done.
@@ -218,6 +227,8 @@ const MAP_BYTES_PER_ENTRY: usize = 320;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use crate::model::{EnvironmentId, ProjectId, PromptId, Tenant};
 
     use crate::model::{OriginName, Reads};
@@ -231,32 +242,51 @@ mod tests {
 
     const TENANT: Tenant = Tenant::new(ProjectId(1), EnvironmentId(1));
 
-    fn answer_key(variables: u32) -> AnswerKey {
-        AnswerKey {
+    /// An answer of a number, which takes as many bytes as it is told.
+    #[derive(Debug)]
+    struct Told {
+        number: u32,
+        len_bytes: AtomicUsize,
+    }
+
+    impl Told {
+        fn new(number: u32, len_bytes: usize) -> Self {
+            Self { number, len_bytes: len_bytes.into() }
+        }
+    }
+
+    impl Weigh for Told {
+        fn len_bytes(&self) -> usize {
+            self.len_bytes.load(Ordering::Relaxed)
+        }
+    }
+
+    fn answer_key(variables: u32) -> Arc<AnswerKey> {
+        Arc::new(AnswerKey {
             tenant: TENANT,
             representation: "test",
             subject: Subject::Prompt(PromptId(uuid::Uuid::nil())),
             variables: Variables::Resolved(variables.to_le_bytes().into()),
-        }
+        })
     }
 
-    fn cache(answers_bytes: u64) -> Cache<u32> {
+    fn cache(answers_bytes: u64) -> Cache<Told> {
         let config = Config { answers_bytes, ..Config::default() };
         Cache::new(config, Arc::new(Generations::default()))
     }
 
     const LISTING: RecordKey = RecordKey { tenant: TENANT, query: Query::Listing };
 
-    fn provenance(cache: &Cache<u32>, windows: Windows, said_at: Moment) -> Provenance {
+    fn provenance(cache: &Cache<Told>, windows: Windows, said_at: Moment) -> Provenance {
         let stamp = cache.generations().stamp(LISTING.marks());
         Provenance::new(OriginName::new("o"), "test", stamp, windows, said_at)
     }
 
-    fn record(cache: &Cache<u32>, windows: Windows) -> Arc<Record> {
+    fn record(cache: &Cache<Told>, windows: Windows) -> Arc<Record> {
         record_at(cache, windows, 0)
     }
 
-    fn record_at(cache: &Cache<u32>, windows: Windows, said_at: Moment) -> Arc<Record> {
+    fn record_at(cache: &Cache<Told>, windows: Windows, said_at: Moment) -> Arc<Record> {
         let reader = Reader {
             tenant: TENANT,
             project: "acme".into(),
@@ -270,13 +300,16 @@ mod tests {
         Arc::new(Record::new(what, provenance, None, Arc::new(reader), LISTING))
     }
 
-    fn made_of(record: &Record, answer: u32) -> Arc<Entry<u32>> {
-        Arc::new(Entry { answer, len_bytes: 10, provenance: Arc::clone(&record.provenance) })
+    fn made_of(record: &Record, answer: u32) -> Arc<Entry<Told>> {
+        Arc::new(Entry {
+            answer: Told::new(answer, 10),
+            provenance: Arc::clone(&record.provenance),
+        })
     }
 
-    fn entry(cache: &Cache<u32>, answer: u32, len_bytes: usize) -> Arc<Entry<u32>> {
+    fn entry(cache: &Cache<Told>, answer: u32, len_bytes: usize) -> Arc<Entry<Told>> {
         let provenance = Arc::new(provenance(cache, Windows::ENDLESS, 0));
-        Arc::new(Entry { answer, len_bytes, provenance })
+        Arc::new(Entry { answer: Told::new(answer, len_bytes), provenance })
     }
 
     #[test]
@@ -357,5 +390,54 @@ mod tests {
         let weight = answers.weight_bytes;
         assert!(weight <= 1 << 19, "{weight} should be within the capacity");
         assert!(answers.entries > 100, "the capacity should be used, not only kept");
+    }
+
+    #[test]
+    fn what_has_grown_is_weighed_again() {
+        let cache = cache(1 << 20);
+        let (key, kept) = (answer_key(1), entry(&cache, 1, 1_000));
+        cache.keep_answer(Arc::clone(&key), Arc::clone(&kept));
+        let [_, before] = cache.holds();
+
+        kept.answer.len_bytes.store(1_400, Ordering::Relaxed);
+        cache.weigh_again(&key, &kept);
+
+        let [_, after] = cache.holds();
+        assert_eq!((after.entries, after.weight_bytes), (1, before.weight_bytes + 400));
+        assert!(Arc::ptr_eq(&cache.answer(&key).unwrap(), &kept), "it is the same");
+    }
+
+    #[test]
+    fn what_has_gone_is_not_brought_back_by_its_new_weight() {
+        let cache = cache(1 << 20);
+        let [(evicted, gone), (replaced, older)] =
+            [1, 2].map(|n| (answer_key(n), entry(&cache, n, 10)));
+        cache.keep_answer(Arc::clone(&replaced), Arc::clone(&older));
+        cache.keep_answer(Arc::clone(&replaced), entry(&cache, 3, 10));
+
+        cache.weigh_again(&evicted, &gone);
+        cache.weigh_again(&replaced, &older);
+
+        assert!(cache.answer(&evicted).is_none());
+        assert_eq!(cache.answer(&replaced).unwrap().answer.number, 3);
+    }
+
+    #[test]
+    fn answers_that_grow_stay_within_the_capacity() {
+        let cache = cache(2 << 20);
+        let kept: Vec<_> = (0..400).map(|n| (answer_key(n), entry(&cache, n, 1_000))).collect();
+        for (key, entry) in &kept {
+            cache.keep_answer(Arc::clone(key), Arc::clone(entry));
+        }
+        let [_, before] = cache.holds();
+
+        for (key, entry) in &kept {
+            entry.answer.len_bytes.store(3_000, Ordering::Relaxed);
+            cache.weigh_again(key, entry);
+        }
+
+        let [_, after] = cache.holds();
+        assert_eq!(before.entries, 400, "they should fit at first");
+        assert!(after.entries < before.entries && after.weight_bytes <= 1 << 20, "{after:?}");
     }
 }

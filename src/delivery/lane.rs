@@ -50,7 +50,12 @@ impl Line {
     fn weight_bytes(&self) -> usize {
         // What the map takes for each: key, value and the places in its queues (docs/performance.md).
         const IN_MAP_BYTES: usize = 64;
-        size_of::<Self>() + IN_MAP_BYTES + self.target.len() + Entry::weight_bytes(&self.entry)
+        let forms = self.finished().representation.most_bytes();
+        size_of::<Self>()
+            + IN_MAP_BYTES
+            + self.target.len()
+            + Entry::<Finished>::SHELL_BYTES
+            + forms
     }
 }
 

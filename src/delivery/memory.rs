@@ -223,15 +223,17 @@ fn answer_given_back(
         return;
     };
     let heads = promises.as_promised(&cache_control);
-    let representation_of = Representation::json(answer.body.to_vec(), etag, heads);
-    let len_bytes = representation_of.len_bytes();
+    let tenant = record.asked.tenant;
+    let key = Arc::new(AnswerKey { tenant, representation, subject, variables });
     let entry = Arc::new(Entry {
-        answer: Finished { representation: representation_of, route: Arc::clone(route) },
-        len_bytes,
+        answer: Finished {
+            representation: Representation::json(answer.body.to_vec(), etag, heads),
+            route: Arc::clone(route),
+            key: Arc::clone(&key),
+        },
         provenance: Arc::clone(&record.provenance),
     });
-    let tenant = record.asked.tenant;
-    cache.keep_answer(AnswerKey { tenant, representation, subject, variables }, entry);
+    cache.keep_answer(key, entry);
 }
 
 /// How many answers are taken down: the rest is made again in microseconds each.

@@ -35,6 +35,7 @@
 
 pub mod answer;
 pub mod ask;
+mod coding;
 pub mod freshness;
 pub mod lane;
 mod memory;
@@ -66,10 +67,12 @@ use crate::snapshot::image::{self, Image};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
+use crate::wire::Coding;
 use crate::wire::Representation;
 use crate::wire::caching::{CacheStatus, Lifetimes, Outcome};
 use crate::wire::representation::Heads;
 
+use coding::Coder;
 use lane::Lane;
 use promises::Promises;
 use supply::{Need, Supplied, Supply};
@@ -122,6 +125,7 @@ pub struct Delivery {
     turns: Turns,
     /// Where large prompts are rendered.
     tasks: Tasks,
+    coder: Arc<Coder>,
 }
 
 impl Delivery {
@@ -138,6 +142,7 @@ impl Delivery {
         // Half for what is asked for again and again, half for what is asked for at all.
         let lane = Lane::new(cache.answers_bytes / 2);
         let cache = Arc::new(Cache::new(cache, generations));
+        let coder = Coder::new(&cache, &metrics, tasks);
         let supply = Arc::new(Supply::new(
             supply::Config { absent_for: config.absent_for, deadline: config.deadline },
             sources,
@@ -149,7 +154,7 @@ impl Delivery {
         let counters = Outcome::ALL.map(|outcome| metrics.lookups(outcome.as_str()));
         let promises = Promises::new(config.lifetimes);
         let tasks = tasks.clone();
-        Self { config, metrics, cache, lane, promises, supply, counters, turns, tasks }
+        Self { config, metrics, cache, lane, promises, supply, counters, turns, tasks, coder }
     }
 
     /// What whoever presents this was answered for the same path and query before. Memory
@@ -170,6 +175,11 @@ impl Delivery {
         is_fresh.then(|| self.status(provenance, Outcome::Hit, None, now))
     }
 
+    /// Has a form of a recalled answer made that somebody prefers.
+    pub fn set_going(&self, line: &Line, missing: Coding) {
+        self.coder.set_going(line.entry(), missing);
+    }
+
     /// Answers one ask for a prompt.
     ///
     /// # Errors
@@ -182,7 +192,7 @@ impl Delivery {
     /// # Cancellation
     ///
     /// Dropping the future never cancels a question to the origin: others may wait for it.
-    pub async fn deliver(&self, ask: Ask<'_>) -> Result<Answer, Denied> {
+    pub async fn deliver(&self, ask: Ask<'_>) -> Result<Answer<'_>, Denied> {
         let tenant = ask.caller.reader().tenant;
         let query = self.query(&ask)?;
         let sent = query.compile().cloned();
@@ -208,12 +218,12 @@ impl Delivery {
                 Variables::Resolved(resolved.canonical())
             }
         };
-        let key = AnswerKey {
+        let key = Arc::new(AnswerKey {
             tenant,
             representation: ask.shape.name(),
             subject: Subject::Prompt(sheet.edition.prompt.id),
             variables,
-        };
+        });
         let provenance = &supplied.record.provenance;
         if let Some(entry) = self.kept(&key, provenance) {
             self.remember(ask.caller, ask.target, &entry);
@@ -223,6 +233,7 @@ impl Delivery {
         let render = Render {
             sheet: Arc::clone(sheet),
             provenance: Arc::clone(provenance),
+            key: Arc::clone(&key),
             shape: ask.shape,
             resolve: ask.resolve,
             route: Arc::clone(ask.route),
@@ -253,7 +264,7 @@ impl Delivery {
     /// # Errors
     ///
     /// `NotKept` if the request forbids asking the origin, and what the origin's failures mean.
-    pub async fn list(&self, listing: Listing<'_>) -> Result<Answer, Refusal> {
+    pub async fn list(&self, listing: Listing<'_>) -> Result<Answer<'_>, Refusal> {
         let tenant = listing.caller.reader().tenant;
         let need = Need {
             key: RecordKey { tenant, query: Query::Listing },
@@ -264,12 +275,12 @@ impl Delivery {
         };
         let supplied = self.supply.find(need).await?;
         let status = self.status_of(&supplied);
-        let key = AnswerKey {
+        let key = Arc::new(AnswerKey {
             tenant,
             representation: listing.shape.name(),
             subject: Subject::Listing,
             variables: Variables::Unresolved,
-        };
+        });
         let provenance = &supplied.record.provenance;
         let target = Some(listing.target);
         if let Some(entry) = self.kept(&key, provenance) {
@@ -284,11 +295,12 @@ impl Delivery {
         };
         let Shaped { body, etag } = listing.shape.write(listed);
         let heads = self.promises.of(&listing.caller.grant().environment, provenance);
-        let entry = finish(
-            Representation::json(body, etag, heads),
-            Arc::clone(listing.route),
-            Arc::clone(provenance),
-        );
+        let answer = Finished {
+            representation: Representation::json(body, etag, heads),
+            route: Arc::clone(listing.route),
+            key: Arc::clone(&key),
+        };
+        let entry = Arc::new(Entry { answer, provenance: Arc::clone(provenance) });
         self.remember(listing.caller, target, &entry);
         self.cache.keep_answer(key, Arc::clone(&entry));
         Ok(self.answer(entry, status))
@@ -425,9 +437,9 @@ impl Delivery {
         CacheStatus { outcome, ttl, forwarded }
     }
 
-    fn answer(&self, entry: Arc<Entry<Finished>>, status: CacheStatus) -> Answer {
+    fn answer(&self, entry: Arc<Entry<Finished>>, status: CacheStatus) -> Answer<'_> {
         self.count(status.outcome);
-        Answer::new(entry, status)
+        Answer::new(entry, status, &self.coder)
     }
 
     /// Counts where an answer came from. [`Delivery::deliver`] and [`Delivery::list`] do so
@@ -449,6 +461,7 @@ impl std::fmt::Debug for Delivery {
 struct Render {
     sheet: Arc<Sheet>,
     provenance: Arc<Provenance>,
+    key: Arc<AnswerKey>,
     shape: &'static dyn Shape,
     resolve: Resolve,
     route: Arc<RouteMetrics>,
@@ -474,21 +487,13 @@ impl Render {
         };
         let page = Page { edition: &self.sheet.edition, prepared, compiled: &compiled };
         let Shaped { body, etag } = self.shape.write(&page);
-        Ok(finish(
-            Representation::json(body, etag, Arc::clone(&self.heads)),
-            Arc::clone(&self.route),
-            Arc::clone(&self.provenance),
-        ))
+        let answer = Finished {
+            representation: Representation::json(body, etag, Arc::clone(&self.heads)),
+            route: Arc::clone(&self.route),
+            key: Arc::clone(&self.key),
+        };
+        Ok(Arc::new(Entry { answer, provenance: Arc::clone(&self.provenance) }))
     }
-}
-
-fn finish(
-    representation: Representation,
-    route: Arc<RouteMetrics>,
-    provenance: Arc<Provenance>,
-) -> Arc<Entry<Finished>> {
-    let len_bytes = representation.len_bytes();
-    Arc::new(Entry { answer: Finished { representation, route }, len_bytes, provenance })
 }
 
 /// Refuses an ask that lacks a required variable, naming every one.

@@ -151,14 +151,17 @@ impl Router {
                 }
             },
         };
-        let is_current = heeded.if_none_match.is_some_and(|line| finished.is_named_in(line));
-        log(&finished.route, finished.status(is_current), None, &request_id);
-        let mut response = finished.representation.answer(is_current, status, request_id);
+        let variant = finished.representation.choose_plain(&heeded, request.headers());
+        if let Some(missing) = variant.missing() {
+            delivery.set_going(&line, missing);
+        }
+        log(&finished.route, variant.status(), None, &request_id);
+        finished.route.recalled(is_head, variant.is_current());
+        let mut response = finished.representation.send(variant, status, request_id);
         if let Some(receipt) = receipt {
             gate.settle(receipt, &mut response);
         }
         delivery.count(Outcome::Hit);
-        finished.route.recalled(is_head, is_current);
         Some(response)
     }
 }

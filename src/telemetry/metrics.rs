@@ -41,6 +41,7 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     request_duration: Family<RouteLabels, Histogram, fn() -> Histogram>,
     lookups: Family<OutcomeLabels, Counter>,
+    coded_answers: Family<CodingLabels, Counter>,
     cache_entries: Family<CacheLabels, Gauge>,
     cache_weight: Family<CacheLabels, Gauge>,
     origins: OriginMetrics,
@@ -241,6 +242,11 @@ struct OutcomeLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CodingLabels {
+    coding: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct CacheLabels {
     cache: &'static str,
 }
@@ -290,6 +296,8 @@ impl Metrics {
             "Time from a request's head to its answer's head, but for the fast lane",
         );
         let lookups = declared(all, "cache_lookups", "Where answers came from");
+        let coded_answers =
+            declared(all, "coded_answers", "Answers of which a coded form was made");
         let cache_entries = declared(all, "cache_entries", "Entries held");
         let cache_weight = Family::default();
         let weight = "Memory that the entries are reckoned to take";
@@ -305,6 +313,7 @@ impl Metrics {
             requests,
             request_duration,
             lookups,
+            coded_answers,
             cache_entries,
             cache_weight,
             decisions,
@@ -331,6 +340,11 @@ impl Metrics {
     /// The counter of answers with one outcome, to be kept by whoever counts.
     pub fn lookups(&self, outcome: &'static str) -> Counter {
         self.lookups.get_or_create_owned(&OutcomeLabels { outcome })
+    }
+
+    /// The counter of answers that were coded, to be kept by whoever codes.
+    pub fn coded_answers(&self, coding: &'static str) -> Counter {
+        self.coded_answers.get_or_create_owned(&CodingLabels { coding })
     }
 
     /// The counter of one decision under one plan. Plans are configured, so they are few.

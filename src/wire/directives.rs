@@ -72,6 +72,12 @@ impl Demand {
     }
 }
 
+/// Whether a request asks that nobody on the way changes how the answer is written (RFC 9111
+/// §5.2.1.6).
+pub fn forbid_transforming(headers: &HeaderMap) -> bool {
+    directives(headers).any(|directive| directive.name == b"no-transform")
+}
+
 /// One directive: its name in lower case, and its value without quotes.
 struct Directive<'a> {
     name: Vec<u8>,
@@ -229,6 +235,12 @@ mod tests {
             let expected = Demand { no_cache, only_if_cached, max_stale };
             assert_eq!(Demand::of(&headers(&[line])), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn a_request_may_forbid_to_transform() {
+        assert!(forbid_transforming(&headers(&["no-cache", "max-stale=3, No-Transform"])));
+        assert!(!forbid_transforming(&headers(&["no-cache", "transform, x=\"no-transform\""])));
     }
 
     proptest! {

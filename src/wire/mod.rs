@@ -2,6 +2,7 @@
 //!
 //! * [`conditional`]: entity tags and `If-None-Match`.
 //! * [`caching`]: `Cache-Control` and `Cache-Status`; [`directives`] reads the former.
+//! * [`coding`]: which content coding a request prefers; [`coded`]: bodies in one.
 //! * [`limits`]: `RateLimit`, `RateLimit-Policy` and their forerunners.
 //! * [`representation`]: an answer's ready bytes and headers, and how a response is made of them.
 //! * [`retry`]: reading `Retry-After`.
@@ -13,6 +14,8 @@
 pub mod body;
 pub mod caching;
 pub mod client;
+pub mod coded;
+pub mod coding;
 pub mod conditional;
 pub mod directives;
 pub mod heeded;
@@ -22,6 +25,7 @@ pub mod query;
 pub mod representation;
 pub mod retry;
 
+pub use coding::Coding;
 pub use conditional::ETag;
 pub use representation::Representation;
 

@@ -6,14 +6,18 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, VARY};
 use http_body_util::Full;
 use serde_json::json;
 
 use crate::telemetry::request_id::X_REQUEST_ID;
 use crate::wire::Response;
 use crate::wire::caching::{self, CACHE_STATUS, CacheStatus, Outcome};
-use crate::wire::conditional::ETag;
+use crate::wire::coded::{Coded, Found};
+use crate::wire::coding::{Accepted, Coding};
+use crate::wire::conditional::{ETag, Named};
+use crate::wire::directives;
+use crate::wire::heeded::Heeded;
 
 /// The media type of answers.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -22,11 +26,14 @@ pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// A finished answer: made once, sent any number of times without being touched.
+///
+/// Beside its body hang the coded forms of it that were asked for. Each has a strong tag of its own.
 #[derive(Debug)]
 pub struct Representation {
     body: Bytes,
     etag: ETag,
     heads: Arc<Heads>,
+    coded: Coded,
 }
 
 /// The heads of answers that differ in their tags alone: to copy one costs less than to build it.
@@ -35,6 +42,37 @@ pub struct Heads {
     ok: HeaderMap,
     not_modified: HeaderMap,
     cache_control: HeaderValue,
+}
+
+/// The longest body that is never coded, in bytes: it fits into one packet as it is.
+const UNCODED_BYTES: usize = 1_024;
+
+/// What is sent of a representation.
+#[derive(Debug)]
+pub struct Variant<'a> {
+    etag: HeaderValue,
+    coding: Coding,
+    /// `None` if the client has it.
+    body: Option<&'a Bytes>,
+    /// The form that would have been sent, had anybody made it.
+    missing: Option<Coding>,
+}
+
+impl Variant<'_> {
+    /// The form that would have been sent, had anybody made it.
+    pub const fn missing(&self) -> Option<Coding> {
+        self.missing
+    }
+
+    /// 304 for a client that has it, else 200.
+    pub const fn status(&self) -> StatusCode {
+        if self.is_current() { StatusCode::NOT_MODIFIED } else { StatusCode::OK }
+    }
+
+    /// Whether the client has it.
+    pub const fn is_current(&self) -> bool {
+        self.body.is_none()
+    }
 }
 
 impl Heads {
@@ -65,7 +103,7 @@ impl Representation {
     /// Finishes a JSON body. `etag` is the dialect's, since one of them hashes less than the body.
     pub fn json(body: Vec<u8>, etag: ETag, heads: Arc<Heads>) -> Self {
         // What was written by doubling keeps up to twice its length otherwise.
-        Self { body: body.into_boxed_slice().into(), etag, heads }
+        Self { body: body.into_boxed_slice().into(), etag, heads, coded: Coded::default() }
     }
 
     /// Its body.
@@ -83,53 +121,122 @@ impl Representation {
         &self.heads.cache_control
     }
 
-    /// The length of its body.
+    /// The length of its body and of everything that was coded of it.
     pub fn len_bytes(&self) -> usize {
-        self.body.len()
+        self.body.len() + self.coded.len_bytes()
     }
 
-    /// The response to a request with these headers: 304 without a body if they name the current
-    /// tag, else 200. To HEAD the same, the server leaves the body away. The request's id is still to
-    /// be set.
-    pub fn respond(&self, request: &HeaderMap, status: CacheStatus) -> Response {
-        let is_current = self.etag.is_named_by(request);
-        self.answer(is_current, status, HeaderValue::from_static(""))
+    /// Whether it is up to the caller to [`make`](Self::make) this form of it.
+    pub fn claim(&self, coding: Coding) -> bool {
+        self.coded.claim(coding)
     }
 
-    /// A 304 without a body, or a 200, to the request with this id.
+    /// Codes its body, and returns whether that is of use: [`Coded::make`].
+    pub fn make(&self, coding: Coding) -> bool {
+        self.coded.make(coding, &self.body, &self.etag)
+    }
+
+    /// The length of its body and, as far as it may be coded, of what may come to hang from it.
+    pub fn most_bytes(&self) -> usize {
+        let is_coded = self.body.len() > UNCODED_BYTES;
+        self.body.len() * if is_coded { 2 } else { 1 }
+    }
+
+    /// The response that sends a variant: 304 without a body to a client that has it, else 200. The
+    /// request's id may still be set. To HEAD the same, the server leaves the body away.
+    ///
+    /// A 304 repeats `ETag`, `Cache-Control` and `Vary` (RFC 9110 §15.4.5).
     ///
     /// # Cost
     ///
     /// Two allocations for the headers; the body is shared, not copied.
-    pub fn answer(
+    pub fn send(
         &self,
-        is_current: bool,
+        variant: Variant<'_>,
         status: CacheStatus,
         request_id: HeaderValue,
     ) -> Response {
-        let (head, body) = match is_current {
-            true => (&self.heads.not_modified, Bytes::new()),
-            false => (&self.heads.ok, self.body.clone()),
+        let (head, body) = match variant.body {
+            None => (&self.heads.not_modified, Bytes::new()),
+            Some(body) => (&self.heads.ok, body.clone()),
         };
         let mut headers = head.clone();
-        let mut request_id = Some(request_id);
+        let (status_code, coding) = (variant.status(), variant.coding.as_header());
+        let (mut etag, mut request_id) = (Some(variant.etag), Some(request_id));
         for (name, value) in &mut headers {
-            if *name == ETAG {
-                value.clone_from(self.etag.as_header());
+            let new = if *name == ETAG {
+                etag.take()
+            } else if *name == X_REQUEST_ID {
+                request_id.take()
             } else if *name == CACHE_STATUS && status != CacheStatus::of(Outcome::Hit) {
-                *value = status.header();
-            } else if *name == X_REQUEST_ID
-                && let Some(id) = request_id.take()
-            {
-                *value = id;
+                Some(status.header())
+            } else {
+                None
+            };
+            if let Some(new) = new {
+                *value = new;
             }
         }
-        let mut response = Response::new(Full::new(body));
-        if is_current {
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        if let Some(coding) = coding {
+            headers.append(CONTENT_ENCODING, coding);
         }
+        let mut response = Response::new(Full::new(body));
+        *response.status_mut() = status_code;
         *response.headers_mut() = headers;
         response
+    }
+
+    /// What of it a plain request is sent that heeds these fields: what [`Self::choose`] says, at
+    /// the cost of a comparison where the client names the very tag, or accepts no coding.
+    pub fn choose_plain(&self, heeded: &Heeded<'_>, request: &HeaderMap) -> Variant<'_> {
+        let etag = self.etag.as_header();
+        let is_whole = match heeded.if_none_match {
+            Some(line) if line == etag => false,
+            Some(_) => return self.choose(request),
+            None if heeded.accept_encoding.is_none() || self.body.len() <= UNCODED_BYTES => true,
+            None => return self.whole(request),
+        };
+        let body = is_whole.then_some(&self.body);
+        Variant { etag: etag.clone(), coding: Coding::Identity, body, missing: None }
+    }
+
+    /// What of it a request with these headers is sent: nothing if they name the current tag in any
+    /// coding, else all of it in the coding that they prefer, if there is such a form.
+    pub fn choose(&self, request: &HeaderMap) -> Variant<'_> {
+        let etag = match self.etag.named_by(request) {
+            Named::Nothing => return self.whole(request),
+            Named::Any => self.whole(request).etag,
+            Named::These(codings) if codings.has(Coding::Identity) => self.etag.as_header().clone(),
+            // The client has no other form of it, or several: the tag tells it which of them it may
+            // use (RFC 9111 §4.3.4). One that this very request does not accept it may not.
+            Named::These(codings) => {
+                let held = Accepted::of(request).preferred_of(|coding| codings.has(coding));
+                self.etag.coded(held).as_header().clone()
+            }
+        };
+        Variant { etag, coding: Coding::Identity, body: None, missing: None }
+    }
+
+    /// What of it a request that has nothing of it is sent.
+    fn whole(&self, request: &HeaderMap) -> Variant<'_> {
+        let coding = self.preferred(request);
+        let (coding, etag, body, missing) = match self.coded.find(coding) {
+            Found::Form(form) => (coding, &form.etag, &form.body, None),
+            Found::Nothing => (Coding::Identity, &self.etag, &self.body, None),
+            Found::Missing => (Coding::Identity, &self.etag, &self.body, Some(coding)),
+        };
+        Variant { etag: etag.as_header().clone(), coding, body: Some(body), missing }
+    }
+
+    fn preferred(&self, request: &HeaderMap) -> Coding {
+        if self.body.len() <= UNCODED_BYTES {
+            return Coding::Identity;
+        }
+        match Accepted::of(request).preferred() {
+            Coding::Identity => Coding::Identity,
+            _ if directives::forbid_transforming(request) => Coding::Identity,
+            coding @ (Coding::Gzip | Coding::Brotli | Coding::Zstd) => coding,
+        }
     }
 }
 

@@ -33,6 +33,7 @@ fn declared_metrics() -> BTreeSet<String> {
     let metrics = Metrics::new("0", "0");
     metrics.route("/").answered(&Method::GET, StatusCode::OK, Some(Duration::ZERO));
     metrics.lookups("hit").inc();
+    metrics.coded_answers("gzip").inc();
     metrics.cache_holds("answers", 0, 0);
     metrics.origin_answered("store", "edition", "ok", Duration::ZERO);
     metrics.origin_breaker("store");

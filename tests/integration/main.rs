@@ -11,6 +11,7 @@ mod architecture;
 mod certificates;
 mod cli;
 mod client;
+mod coding;
 mod contract;
 mod crash;
 mod delivery;

@@ -40,13 +40,13 @@ pub(super) async fn handle(
     Ok(answer.respond(&parts.headers))
 }
 
-async fn edition(
-    services: &Services,
+async fn edition<'a>(
+    services: &'a Services,
     prompt: &str,
     parts: &Parts,
     caller: &Caller,
     route: &Arc<RouteMetrics>,
-) -> Result<Answer, Denied> {
+) -> Result<Answer<'a>, Denied> {
     let prompt = PromptName::anywhere(prompt);
     let ask = Ask {
         caller,
@@ -62,12 +62,12 @@ async fn edition(
     services.delivery.deliver(ask).await
 }
 
-async fn list(
-    services: &Services,
+async fn list<'a>(
+    services: &'a Services,
     parts: &Parts,
     caller: &Caller,
     route: &Arc<RouteMetrics>,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer<'a>, Refusal> {
     let listing = Listing {
         caller,
         shape: &shapes::Prompts,
