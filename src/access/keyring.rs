@@ -24,6 +24,7 @@ use crate::access::rate::Limiter;
 use crate::cache::flight::Flights;
 use crate::cache::generation::{Generations, Mark, Stamp};
 use crate::clock::Stopwatch;
+use crate::live::Live;
 use crate::model::{
     Credential, Grant, KeyDigest, KeyId, Plan, Refusal, Scope, Standing, Tenant, Timestamp,
 };
@@ -179,7 +180,7 @@ pub struct Keyring {
     known: KnownKeys,
     unknown: Map<KeyDigest, Absence, RandomState>,
     flights: Flights<(KeyDigest, Stamp), Result<Option<Caller>, Refusal>>,
-    unknown_key_for: Duration,
+    unknown_key_for: Live<Duration>,
     foreign: Option<Arc<Foreign>>,
     /// The store's keys of a snapshot: believed until the store has answered once.
     remembered: Arc<Mutex<HashMap<KeyDigest, Grant>>>,
@@ -207,8 +208,28 @@ impl Keyring {
             known: bounded(KNOWN_KEYS),
             unknown: bounded(config.unknown_keys),
             flights: Flights::new(tasks),
-            unknown_key_for: config.unknown_key_for,
+            unknown_key_for: Live::new(config.unknown_key_for),
         }
+    }
+
+    /// Remembers otherwise from now on, but for how many: that is what it was made for.
+    pub fn reconfigure(&self, config: Config) {
+        let before = **self.unknown_key_for.load();
+        self.unknown_key_for.store(config.unknown_key_for);
+        if config.unknown_key_for < before {
+            self.unknown.invalidate_all();
+        }
+        if let Some(foreign) = &self.foreign {
+            foreign.reconfigure(config.foreign_for);
+            for (_, caller) in &self.known {
+                caller.0.verdict.iter().for_each(|verdict| foreign.shorten(verdict));
+            }
+        }
+    }
+
+    /// Says that what is remembered of any key may be otherwise: each is read anew at its next use.
+    pub fn outdate(&self) {
+        self.generations.advance(&Mark::AnySettings);
     }
 
     /// What memory knows of a key; `None` if the store has to be asked.
@@ -288,8 +309,8 @@ impl Keyring {
     /// Between four fifths and all of the time that a key stays unknown, by the key: what was
     /// guessed together is not asked for together.
     fn unknown_for(&self, digest: &KeyDigest) -> Duration {
-        let [first, ..] = digest.0;
-        self.unknown_key_for.saturating_sub(self.unknown_key_for / 5 * u32::from(first) / 256)
+        let ([first, ..], all) = (digest.0, **self.unknown_key_for.load());
+        all.saturating_sub(all / 5 * u32::from(first) / 256)
     }
 
     /// The keys used since this was asked last, and when. For `Store::touch_keys`.

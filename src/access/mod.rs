@@ -42,6 +42,7 @@ use tokio_util::task::TaskTracker;
 use crate::cache::generation::Generations;
 use crate::clock::Clock;
 use crate::ledger::Ledger;
+use crate::live::Live;
 use crate::model::{Budgets, Refusal, Scope, Timestamp};
 use crate::origins::{Origin, RETRY_AFTER, Store};
 use crate::telemetry::Metrics;
@@ -89,7 +90,7 @@ impl Gate {
     /// A gate over these parts.
     pub fn new(
         keys: Config,
-        limits: limits::Config,
+        limits: Live<limits::Config>,
         guesses: guesses::Config,
         parts: Parts,
     ) -> Self {
@@ -102,6 +103,18 @@ impl Gate {
         let parts = keyring::Parts { store, generations, metrics, tasks };
         let keyring = Keyring::new(keys, Arc::clone(&book), foreign, parts);
         Self { keyring, book, guesses: Guesses::new(guesses), clock }
+    }
+
+    /// Goes by other settings from now on. New limits reach every caller with its next request: the
+    /// records of keys are read anew, and none of them by a hit.
+    pub fn reconfigure(&self, keys: Config, limits: &limits::Config, guesses: &guesses::Config) {
+        self.guesses.reconfigure(guesses.clone());
+        self.keyring.reconfigure(keys);
+        if **self.book.config() != *limits {
+            self.book.reconfigure(limits.clone());
+            // Only now: a record that is read under the new mark has the new limits.
+            self.keyring.outdate();
+        }
     }
 
     /// The keys in memory.
@@ -201,10 +214,9 @@ impl Gate {
     /// Ends what [`Gate::spend`] began, now that there is a response: gives the place back if it
     /// does not count, and says on the response what is left, if it is to be said.
     pub fn settle(&self, receipt: Receipt, response: &mut Response) {
-        let config = self.book.config();
         let counts = match response.status() {
             StatusCode::OK => true,
-            StatusCode::NOT_MODIFIED => config.count_not_modified,
+            StatusCode::NOT_MODIFIED => receipt.count_not_modified,
             _ => false,
         };
         if let Some(budgets) = receipt.say {
@@ -264,12 +276,14 @@ impl Gate {
     ) -> Receipt {
         let limits = caller.limits();
         limits.count(Decision::Admitted);
-        let is_said = match self.book.config().headers {
+        let terms = limits.terms();
+        let is_said = match terms.headers {
             Headers::Always => true,
             Headers::NearEnd => limits.is_near_end(taken),
             Headers::Refused => false,
         };
-        Receipt { place, say: is_said.then(|| limits.budgets(taken, now)) }
+        let say = is_said.then(|| limits.budgets(taken, now));
+        Receipt { place, count_not_modified: terms.count_not_modified, say }
     }
 
     fn month_spent(&self, caller: &Caller, taken: Taken, now: Timestamp) -> Refusal {
@@ -291,6 +305,8 @@ type Taken = Option<Result<u32, Duration>>;
 #[derive(Debug)]
 pub struct Receipt {
     place: quota::Receipt,
+    /// Whether a 304 keeps it.
+    count_not_modified: bool,
     /// What the response is to say is left.
     say: Option<Budgets>,
 }

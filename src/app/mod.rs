@@ -2,12 +2,15 @@
 //!
 //! [`opening`] builds the configured store and the origins beside it, [`assembly`] the product over
 //! any of them, and [`Edge`] puts it behind listeners, with what goes on in the `background`;
-//! `memory` is its snapshot.
+//! `memory` is its snapshot. [`reload`] gives it another configuration while it runs, as far as
+//! `compare` says that it can.
 
 pub mod assembly;
 mod background;
+mod compare;
 mod memory;
 pub mod opening;
+pub mod reload;
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,6 +29,7 @@ pub use assembly::{Assembly, BUILD};
 pub use opening::{OpenOriginError, Opened, OpenedOrigin, open, open_origins};
 
 use memory::Memory;
+use reload::Reloader;
 
 /// Why an edge did not start.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +53,6 @@ pub struct Edge {
     operators: Drain,
     address: SocketAddr,
     admin_address: SocketAddr,
-    drain_timeout: Duration,
 }
 
 impl Edge {
@@ -68,7 +71,7 @@ impl Edge {
         let (address, admin_address) = (public.address(), private.address());
 
         let assembly = Arc::new(Assembly::new(config, opened, clock));
-        let (drain, server) = (&assembly.drain, config.server);
+        let (drain, server) = (&assembly.drain, &assembly.server);
         let tasks = drain.tasks();
         let memory = Memory::of(&config.snapshot);
         if let Some(memory) = &memory
@@ -84,19 +87,18 @@ impl Edge {
         if let Some(memory) = memory {
             tasks.spawn(Arc::clone(&assembly).keep(memory, config.snapshot.interval));
         }
-        tasks.spawn(Arc::clone(&assembly).touch(config.keys.touch_interval));
-        // A renewal that fails is tried twice more before the lease ends.
-        tasks.spawn(Arc::clone(&assembly).tend(config.limits.quota.lease_for / 4));
+        tasks.spawn(Arc::clone(&assembly).touch());
+        tasks.spawn(Arc::clone(&assembly).tend());
         tasks.spawn_blocking(tokens::warm);
         let shed = assembly.metrics.shed("connections");
         let router = Arc::new(assembly.router.clone());
-        tasks.spawn(public.run(router, server, drain.clone(), shed.clone()));
+        tasks.spawn(public.run(router, server.clone(), drain.clone(), shed.clone()));
         let operators = Drain::default();
-        let admin = private.run(Arc::clone(&assembly.admin), server, operators.clone(), shed);
+        let admin =
+            private.run(Arc::clone(&assembly.admin), server.clone(), operators.clone(), shed);
         operators.tasks().spawn(admin);
 
-        let drain_timeout = server.drain.timeout;
-        Ok(Self { assembly, operators, address, admin_address, drain_timeout })
+        Ok(Self { assembly, operators, address, admin_address })
     }
 
     /// Where callers reach it.
@@ -109,11 +111,31 @@ impl Edge {
         self.admin_address
     }
 
+    /// Reads the configuration anew from now on: when [`Edge::reload`] is called, when an operator
+    /// asks for it, and when its file changes. `started` is what the edge was started with, and what the
+    /// file held before that was read.
+    pub fn follow_configuration(
+        &self,
+        (running, content): (Config, Option<Vec<u8>>),
+        source: impl reload::Source,
+    ) {
+        if let Some(wishes) = self.assembly.admin.reloads.open() {
+            let reloader = Reloader::new(running, source, Arc::clone(&self.assembly));
+            self.assembly.drain.tasks().spawn(Arc::new(reloader).run(content, wishes));
+        }
+    }
+
+    /// Has the configuration read anew, behind.
+    pub fn reload(&self) {
+        self.assembly.admin.reloads.wish();
+    }
+
     /// Stops accepting, lets what was started finish within the drain timeout, then insists.
     /// Returns whether everything finished by itself.
     pub async fn stop(self) -> bool {
         self.assembly.health.reach(State::Draining);
-        let all_finished = self.assembly.drain.finish(self.drain_timeout).await;
+        let patience = self.assembly.server.load().drain.timeout;
+        let all_finished = self.assembly.drain.finish(patience).await;
         // Nobody spends any more: what is left of the leases goes back.
         let settled = timeout(SETTLE_WITHIN, self.assembly.gate.book().settle()).await;
         if settled.is_err() {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::app::reload::Source;
 use crate::app::{self, Edge, Opened};
 use crate::authoring::Authoring;
-use crate::cli::settings::Settings;
+use crate::cli::settings::{Anew, Settings};
 use crate::cli::{Failure, authoring};
 use crate::cli::{demo, output};
 use crate::clock::SystemClock;
@@ -50,12 +51,16 @@ impl Arguments {
 }
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Failure> {
-    let mut config = settings.load(&arguments.flags())?;
+    let flags = arguments.flags();
+    let mut anew = settings.anew(flags);
+    let content = anew.content();
+    let mut config = anew.load().map_err(Failure::Config)?;
     trace::start(config.log);
 
     // Kept until the server has stopped; dropping it removes the store.
     let folder = if config.demo {
         let (folder, url) = demo::temporary()?;
+        anew.serve_store(url.clone());
         config.store.url = url;
         Some(folder)
     } else {
@@ -70,7 +75,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
         // They render large prompts: more of them than cores would only take turns.
         .max_blocking_threads(workers * 2)
         .build()?;
-    let served = runtime.block_on(serve(&config, opened));
+    let served = runtime.block_on(serve(&config, opened, (content, anew)));
     drop(runtime);
     if let Some(folder) = folder {
         folder.close()?;
@@ -78,11 +83,17 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
     served
 }
 
-async fn serve(config: &Config, opened: Opened) -> Result<(), Failure> {
-    let mut signals = Signals::new()?;
+async fn serve(
+    config: &Config,
+    opened: Opened,
+    file: (Option<Vec<u8>>, Anew),
+) -> Result<(), Failure> {
+    let (mut signals, mut hangup) = (Signals::new()?, signal(SignalKind::hangup())?);
     let clock = Arc::new(SystemClock::default());
     let authoring = authoring(config, Arc::clone(&opened.store), clock.clone());
     let edge = Edge::start(config, opened, clock).await.map_err(Failure::of)?;
+    let (content, anew) = file;
+    edge.follow_configuration((config.clone(), content), anew);
     let (address, admin) = (edge.address(), edge.admin_address());
     output::line(&format!("prompt-edge listening on http://{address}   admin http://{admin}"))?;
     if config.demo {
@@ -91,7 +102,12 @@ async fn serve(config: &Config, opened: Opened) -> Result<(), Failure> {
     tracing::info!(%address, %admin, "listening");
     warn_of_strays(&authoring).await;
 
-    let signal = signals.next().await;
+    let signal = loop {
+        tokio::select! {
+            signal = signals.next() => break signal,
+            _ = hangup.recv() => edge.reload(),
+        }
+    };
     tracing::info!(signal, "stopping");
     tokio::select! {
         all_finished = edge.stop() => {

@@ -55,10 +55,11 @@ use crate::access::Caller;
 use crate::cache::entry::{Entry, Sheet, What};
 use crate::cache::generation::Generations;
 use crate::cache::key::{AliasRef, AnswerKey, Query, RecordKey, Subject, Variables};
-use crate::cache::provenance::{Moment, Provenance, Standing};
+use crate::cache::provenance::{Moment, Provenance, Standing, Windows};
 use crate::cache::{self, Cache, Holds};
 use crate::clock::Clock;
 use crate::compile::Resolved;
+use crate::live::Live;
 use crate::model::{Environment, Noun, OriginName, PromptName, Reads, Refusal, Timestamp};
 use crate::origins::{Compile, Compiles, Reader};
 use crate::snapshot::image::{self, Image};
@@ -67,6 +68,7 @@ use crate::telemetry::metrics::RouteMetrics;
 use crate::wire::Representation;
 use crate::wire::caching::{CacheStatus, Lifetimes, Outcome};
 
+use freshness::Freshness;
 use supply::{Need, Supplied, Supply};
 
 pub use answer::{Answer, Denied, Finished};
@@ -106,7 +108,7 @@ impl Default for Config {
 
 /// Answers asks.
 pub struct Delivery {
-    config: Config,
+    config: Live<Config>,
     metrics: Arc<Metrics>,
     cache: Arc<Cache<Finished>>,
     supply: Arc<Supply>,
@@ -125,9 +127,10 @@ impl Delivery {
         (metrics, tasks): (Arc<Metrics>, &TaskTracker),
     ) -> Self {
         let turns = Turns::new(config.turns);
+        let config = Live::new(config);
         let cache = Arc::new(Cache::new(cache, generations));
         let supply = Arc::new(Supply::new(
-            supply::Config { absent_for: config.absent_for, deadline: config.deadline },
+            config.clone(),
             sources,
             Arc::clone(&cache),
             turns.clone(),
@@ -136,6 +139,42 @@ impl Delivery {
         ));
         let counters = Outcome::ALL.map(|outcome| metrics.lookups(outcome.as_str()));
         Self { config, metrics, cache, supply, counters, turns }
+    }
+
+    /// Goes by other settings from now on. `freshness` is by origin; one that is not named keeps its
+    /// own. What is kept stays: where a setting stands in finished answers they are made anew of what
+    /// the origins said, and no origin is asked.
+    ///
+    /// A shorter time holds at once for what was said before too. A longer one begins with the next
+    /// word of the origin, which alone allows it.
+    pub fn reconfigure<'f>(
+        &self,
+        config: Config,
+        freshness: impl IntoIterator<Item = (&'f OriginName, &'f Freshness)>,
+    ) {
+        let before = **self.config.load();
+        self.config.store(config);
+        self.turns.resize(config.turns);
+        let mut changed = BTreeSet::new();
+        for (name, freshness) in freshness {
+            let source = self.supply.sources().named.get(name);
+            if let Some(source) = source.filter(|source| **source.freshness.load() != *freshness) {
+                source.freshness.store(freshness.clone());
+                changed.insert(name);
+            }
+        }
+        // What an answer says to caches, and how long it may be.
+        let stands = |config: Config| (config.lifetimes, config.max_output_bytes);
+        let is_shorter = config.absent_for < before.absent_for;
+        if stands(before) != stands(config) || is_shorter || !changed.is_empty() {
+            self.cache.remake_answers(|record| match record.is_there() {
+                true if changed.contains(&record.provenance.origin) => {
+                    memory::held(&self.supply, record)
+                }
+                false if is_shorter => Some(Windows { fresh: config.absent_for, ..Windows::NONE }),
+                true | false => None,
+            });
+        }
     }
 
     /// The answer that this caller was given for the same path and query before, if it is fresh.
@@ -217,7 +256,7 @@ impl Delivery {
             resolve: ask.resolve,
             caller: ask.caller.clone(),
             route: Arc::clone(ask.route),
-            config: self.config,
+            config: **self.config.load(),
         };
         let entry = if resolved.is_costly() {
             let values = ask.variables;
@@ -275,7 +314,7 @@ impl Delivery {
             What::Absent | What::Prompt(_) => &[],
         };
         let Shaped { body, etag } = listing.shape.write(listed);
-        let lifetimes = lifetimes(&self.config, provenance);
+        let lifetimes = lifetimes(&self.config.load(), provenance);
         let cache_control = cache_control(&listing.caller.grant().environment, lifetimes);
         let entry = finish(
             Representation::json(body, etag, cache_control),

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::access::Peer;
+use crate::live::Live;
 use crate::server::Config;
 use crate::server::connection::{self, Protocol};
 use crate::server::drain::Drain;
@@ -47,11 +47,12 @@ impl Listener {
     pub async fn run(
         self,
         service: Arc<impl Service>,
-        config: Config,
+        config: Live<Config>,
         drain: Drain,
         shed: Counter,
     ) {
-        let open = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
+        // Each connection has a clone of it.
+        let open = Arc::new(());
         loop {
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
@@ -59,11 +60,14 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let Ok(place) = Arc::clone(&open).try_acquire_owned() else {
+                    // A connection keeps what held when it was accepted.
+                    let config = **config.load();
+                    let place = Arc::clone(&open);
+                    if Arc::strong_count(&open) > config.max_connections.saturating_add(1) {
                         shed.inc();
                         turn_away(stream);
                         continue;
-                    };
+                    }
                     let (service, ending) = (Arc::clone(&service), drain.clone());
                     let connection = (prepared(stream), Protocol::Unsaid, Peer::at(peer.ip()));
                     let served = connection::serve(connection, service, config, ending);

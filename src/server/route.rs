@@ -29,8 +29,10 @@ use crate::dialects::edge::Edge;
 use crate::dialects::promptot::PromptOt;
 use crate::dialects::{Served, Services};
 use crate::hooks::{self, Hooks};
+use crate::live::Live;
 use crate::model::{Refusal, Scope};
 use crate::origins::RETRY_AFTER;
+use crate::server::Config;
 use crate::server::reply::{Reply, Service};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
@@ -47,26 +49,26 @@ struct Parts {
     services: Services,
     edge: Edge,
     promptot: PromptOt,
-    hooks: Option<(Arc<Hooks>, Arc<RouteMetrics>)>,
-    max_in_flight: usize,
+    hooks: (Arc<Hooks>, Arc<RouteMetrics>),
+    config: Live<Config>,
     in_flight: AtomicUsize,
     shed: Counter,
 }
 
 impl Router {
-    /// A router over the product's verbs. With `hooks` origins reach it here too, not only on the
-    /// operators' side.
+    /// A router over the product's verbs. If the configuration says so, origins reach `hooks` here too,
+    /// not only on the operators' side.
     pub fn new(
         services: Services,
         metrics: &Metrics,
-        max_in_flight: usize,
-        hooks: Option<Arc<Hooks>>,
+        config: Live<Config>,
+        hooks: Arc<Hooks>,
     ) -> Self {
         let edge = Edge::new(services.clone(), metrics);
         let promptot = PromptOt::new(services.clone(), metrics);
-        let hooks = hooks.map(|hooks| (hooks, Arc::new(metrics.route(hooks::ROUTE))));
+        let hooks = (hooks, Arc::new(metrics.route(hooks::ROUTE)));
         let (in_flight, shed) = (AtomicUsize::new(0), metrics.shed("in_flight"));
-        Self(Arc::new(Parts { services, edge, promptot, hooks, max_in_flight, in_flight, shed }))
+        Self(Arc::new(Parts { services, edge, promptot, hooks, config, in_flight, shed }))
     }
 
     /// Every representation there is, and the route it is counted under.
@@ -163,15 +165,14 @@ impl Parts {
     where
         B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
-        match &self.hooks {
-            Some((hooks, route)) if request.uri().path().starts_with(hooks::PATH) => {
-                let response = hooks.answer(request).await;
-                Served { response, route: Arc::clone(route), refused: None }
-            }
-            Some(_) | None => match dialect {
-                Dialect::Edge => self.edge.serve(request, peer).await,
-                Dialect::PromptOt => self.promptot.serve(request, peer).await,
-            },
+        if request.uri().path().starts_with(hooks::PATH) && self.config.load().hooks {
+            let (hooks, route) = &self.hooks;
+            let response = hooks.answer(request).await;
+            return Served { response, route: Arc::clone(route), refused: None };
+        }
+        match dialect {
+            Dialect::Edge => self.edge.serve(request, peer).await,
+            Dialect::PromptOt => self.promptot.serve(request, peer).await,
         }
     }
 }
@@ -189,7 +190,7 @@ impl InFlight {
     fn enter(parts: &Arc<Parts>) -> Option<Self> {
         let before = parts.in_flight.fetch_add(1, Ordering::Relaxed);
         let entered = Self(Arc::clone(parts));
-        (before < parts.max_in_flight).then_some(entered)
+        (before < parts.config.load().max_in_flight).then_some(entered)
     }
 }
 

@@ -38,7 +38,7 @@ const PORTS: &[&str] = &["origins", "dialects"];
 /// What a part may use of its whole: the settings, the error and the exit that the folder has one
 /// of, and the response type that `wire` exists for.
 const SHARED_BY_PARTS: &[&str] =
-    &["authoring::Error", "cli::Failure", "server::Config", "wire::Response"];
+    &["authoring::Error", "cli::Failure", "delivery::Config", "server::Config", "wire::Response"];
 
 #[test]
 fn modules_use_only_what_is_declared_before_them() {

@@ -41,6 +41,7 @@ fn declared_metrics() -> BTreeSet<String> {
     metrics.origin_rejected("store");
     metrics.decisions("free", "admitted").inc();
     metrics.shed("connections").inc();
+    metrics.reloads("applied").inc();
     metrics.hooks(&OriginName::new("promptot"), "applied").inc();
 
     let text = metrics.encode().expect("metrics can be written");

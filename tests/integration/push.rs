@@ -12,6 +12,7 @@ use prompt_edge::config::{Config, Origin};
 use prompt_edge::delivery::freshness::Freshness;
 use prompt_edge::hooks::signature::PROMPTOT_SIGNATURE;
 use prompt_edge::hooks::{self, Scheme};
+use prompt_edge::live::Live;
 use prompt_edge::model::Credential;
 use prompt_edge::origins::upstream::langfuse::Langfuse;
 use prompt_edge::server::{self, Drain, Listener};
@@ -81,14 +82,14 @@ async fn tell(fronted: &Fronted, slug: &str) {
 async fn after_a_hook_on_either_socket_the_next_answer_is_what_was_published() {
     let fronted = fronted().await;
     let any = "127.0.0.1:0".parse().expect("an address");
-    let config = server::Config::default();
+    let config = Live::new(server::Config::default());
     let drain = Drain::default();
     let public = Listener::bind(any).await.expect("a free port");
     let private = Listener::bind(any).await.expect("a free port");
     let (callers, operators) = (public.address(), private.address());
     let router = Arc::new(fronted.edge.assembly.router.clone());
     let admin = Arc::clone(&fronted.edge.assembly.admin);
-    drain.tasks().spawn(public.run(router, config, drain.clone(), Default::default()));
+    drain.tasks().spawn(public.run(router, config.clone(), drain.clone(), Default::default()));
     drain.tasks().spawn(private.run(admin, config, drain.clone(), Default::default()));
     let mut caller = Client::to(callers).await;
 

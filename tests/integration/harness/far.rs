@@ -7,6 +7,7 @@ use std::time::Duration;
 use prompt_edge::app::OpenedOrigin;
 use prompt_edge::config::Config;
 use prompt_edge::delivery::freshness::Freshness;
+use prompt_edge::live::Live;
 use prompt_edge::model::{
     Content, Credential, Layout, OriginName, Portable, PortableVersion, Reads, Scope,
 };
@@ -189,7 +190,7 @@ async fn listen(edge: &Edge, address: SocketAddr) -> (SocketAddr, Drain) {
     let listener = Listener::bind(address).await.expect("the address is free");
     let (address, open) = (listener.address(), Drain::default());
     let router = Arc::new(edge.assembly.router.clone());
-    let config = server::Config::default();
+    let config = Live::new(server::Config::default());
     open.tasks().spawn(listener.run(router, config, open.clone(), Default::default()));
     (address, open)
 }
