@@ -158,7 +158,7 @@ pub(crate) struct Paces {
 
 impl Paces {
     fn of(config: &Config) -> Self {
-        let [tend, touch] = Self::intervals(config).map(|interval| watch::Sender::new(interval));
+        let [tend, touch] = Self::intervals(config).map(watch::Sender::new);
         Self { tend, touch }
     }
 

@@ -16,7 +16,7 @@
 //!    (`reloads_under_load_fail_no_request` in `tests/integration/reload.rs`)
 //! 2. What is wrong in any place changes nothing in any other.
 //!    (`a_wrong_file_is_named_and_changes_nothing`, in the same place)
-//! 3. Every key is either applied or named. (`every_key_is_applied_or_named`, in the same place)
+//! 3. Every key is either applied or named. (`compare::tests::every_key_is_applied_or_named`)
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -392,6 +392,38 @@ mod tests {
     }
 
     #[test]
+    fn answers_are_made_again_of_what_was_said() {
+        for windows in [Windows::ENDLESS, Windows::default()] {
+            let cache = cache(1 << 20);
+            let first = record(&cache, windows);
+            cache.keep_record(&first);
+            let answer = made_of(&first, 1);
+
+            cache.remake_answers(|_| None);
+
+            assert_eq!(cache.standing(&answer.provenance, || 0), Standing::Gone, "{windows:?}");
+            let again = cache.record(&LISTING).expect("what was said stays");
+            assert_eq!(cache.standing(&again.provenance, || 0), Standing::Fresh);
+            assert_eq!(again.provenance.ends(), record(&cache, windows).provenance.ends());
+            cache.remake_answers(|_| Some(Windows::NONE));
+            let again = cache.record(&LISTING).expect("it stays, for no time at all");
+            assert_eq!(cache.standing(&again.provenance, || 0), Standing::Gone);
+        }
+    }
+
+    #[test]
+    fn what_has_changed_is_not_current_because_its_answers_are_made_again() {
+        let cache = cache(1 << 20);
+        cache.keep_record(&record(&cache, Windows::ENDLESS));
+        cache.generations().advance(&Mark::Listing(ProjectId(1)));
+
+        cache.remake_answers(|_| None);
+
+        let again = cache.record(&LISTING).expect("it is there to rescue");
+        assert_eq!(cache.standing(&again.provenance, || 0), Standing::Rescue);
+    }
+
+    #[test]
     fn a_dropped_record_ends_its_answers() {
         let cache = cache(1 << 20);
         let record = record(&cache, Windows::default());

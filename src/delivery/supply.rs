@@ -141,17 +141,34 @@ impl Supply {
         moment(self.clock.elapsed())
     }
 
-    /// Finds what is needed: in memory, or at the origin.
-    pub(crate) async fn find(self: &Arc<Self>, need: Need<'_>) -> Result<Supplied, Refusal> {
+    /// What is in memory, and what is to be done with it.
+    fn kept(&self, need: &Need<'_>, now: Moment) -> Option<(Arc<Record>, Use)> {
         // What another origin said is nothing this one's failure could be outlived with.
         let is_of_it = |record: &Arc<Record>| record.reader.origin == need.reader.origin;
-        let Some(record) = self.cache.record(&need.key).filter(is_of_it) else {
+        let mut record = self.cache.record(&need.key).filter(is_of_it)?;
+        loop {
+            let to_do = self.use_of(&record, need.demand, now);
+            if !record.provenance.is_retired() {
+                return Some((record, to_do));
+            }
+            // Something newer may have taken its place since it was found.
+            let newer = self.cache.record(&need.key).filter(is_of_it);
+            match newer.filter(|newer| !Arc::ptr_eq(newer, &record)) {
+                Some(newer) => record = newer,
+                None => return Some((record, to_do)),
+            }
+        }
+    }
+
+    /// Finds what is needed: in memory, or at the origin.
+    pub(crate) async fn find(self: &Arc<Self>, need: Need<'_>) -> Result<Supplied, Refusal> {
+        let now = self.now();
+        let Some((record, to_do)) = self.kept(&need, now) else {
             return self.ask(need, None).await;
         };
-        let now = self.now();
         record.provenance.used(now);
         let served = |outcome| Supplied { record: Arc::clone(&record), outcome, forwarded: None };
-        match self.use_of(&record, need.demand, now) {
+        match to_do {
             Use::AtOnce(outcome) => Ok(served(outcome)),
             Use::AtOnceAndAsk(outcome) => {
                 self.refresh(&record, need.reader, now, None);

@@ -262,3 +262,6 @@ fn secret<T>(_: &T) -> String {
 fn or_none<T>(value: &Option<T>, print: impl Fn(&T) -> String) -> String {
     value.as_ref().map_or_else(|| "none".to_owned(), print)
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,7 @@ impl Notes {
                 self.fixed(at("poll_interval"), poll_interval, new_interval, duration);
                 self.pins(at, pins, new_pins);
             }
-            (running, wanted) => self.fixed(at("kind"), running, wanted, |kind| name_of(kind)),
+            (running, wanted) => self.fixed(at("kind"), running, wanted, name_of),
         }
     }
 
