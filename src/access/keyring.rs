@@ -128,6 +128,24 @@ impl Caller {
         Ok(())
     }
 
+    /// The same with the project's present limits, as if it had been read under `stamp`.
+    fn again(&self, stamp: Stamp, (book, generations): (&Book, &Generations)) -> Self {
+        let before = &self.0;
+        let limits = book.limits_of(&before.grant.project, || generations.hold(&stamp));
+        let key_rate = limits.plan().key_rate;
+        let copy = |moment: &AtomicI64| AtomicI64::new(moment.load(Ordering::Relaxed));
+        Self(Arc::new(Record {
+            grant: before.grant.clone(),
+            reader: Arc::clone(&before.reader),
+            verdict: before.verdict.clone(),
+            stamp,
+            limits,
+            key_rate: key_rate.map(|rate| book.limiter(rate, before.key_rate.as_ref())),
+            last_used: copy(&before.last_used),
+            written: copy(&before.written),
+        }))
+    }
+
     /// A record read under `stamp`, which goes on from the one `before` it.
     fn new(
         Known { grant, holder, verdict }: Known,
@@ -159,6 +177,25 @@ impl Caller {
     }
 }
 
+/// The last moves of the mark `AnySettings` that were a keyring's own: they outdate limits, and
+/// nothing that is read from the store.
+#[derive(Clone, Copy, Debug)]
+struct OwnMoves {
+    place: u32,
+    /// From the state before the first of them to the one after the last, without another's between.
+    states: (u64, u64),
+}
+
+impl OwnMoves {
+    /// What the stamp would be if it had been taken after them.
+    fn undo(&self, stamp: Stamp) -> Option<Stamp> {
+        let [key, (place, state)] = stamp.marks();
+        let (first, last) = self.states;
+        let is_theirs = place == self.place && (first..last).contains(&state);
+        is_theirs.then(|| Stamp::of([key, (place, last)]))
+    }
+}
+
 /// What a keyring stands on.
 pub struct Parts {
     /// Where keys are.
@@ -181,6 +218,8 @@ pub struct Keyring {
     unknown: Map<KeyDigest, Absence, RandomState>,
     flights: Flights<(KeyDigest, Stamp), Result<Option<Caller>, Refusal>>,
     unknown_key_for: Live<Duration>,
+    /// Guards two numbers, for a request whose key's record is outdated.
+    own_moves: Mutex<Option<OwnMoves>>,
     foreign: Option<Arc<Foreign>>,
     /// The store's keys of a snapshot: believed until the store has answered once.
     remembered: Arc<Mutex<HashMap<KeyDigest, Grant>>>,
@@ -209,6 +248,7 @@ impl Keyring {
             unknown: bounded(config.unknown_keys),
             flights: Flights::new(tasks),
             unknown_key_for: Live::new(config.unknown_key_for),
+            own_moves: Mutex::default(),
         }
     }
 
@@ -227,9 +267,29 @@ impl Keyring {
         }
     }
 
-    /// Says that what is remembered of any key may be otherwise: each is read anew at its next use.
-    pub fn outdate(&self) {
-        self.generations.advance(&Mark::AnySettings);
+    /// Says that the limits of any key may be others: each has the present ones at its next use. For
+    /// that nothing is read; whatever else has changed of it is still read from the store.
+    pub fn renew_limits(&self) {
+        let mut own = self.own_moves();
+        let (place, from) = self.generations.advance_from(&Mark::AnySettings);
+        let goes_on = own.filter(|own| own.place == place && own.states.1 == from);
+        let start = goes_on.map_or(from, |own| own.states.0);
+        *own = Some(OwnMoves { place, states: (start, from + 1) });
+    }
+
+    /// The same key with the present limits, if nothing else has changed since it was read.
+    fn carried_over(&self, digest: &KeyDigest, caller: &Caller) -> Option<Caller> {
+        let stamp = self.own_moves().as_ref()?.undo(caller.0.stamp)?;
+        if !self.generations.hold(&stamp) {
+            return None;
+        }
+        let carried = caller.again(stamp, (&self.book, &self.generations));
+        self.known.insert(*digest, carried.clone());
+        Some(carried)
+    }
+
+    fn own_moves(&self) -> MutexGuard<'_, Option<OwnMoves>> {
+        self.own_moves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What memory knows of a key; `None` if the store has to be asked.
@@ -238,7 +298,10 @@ impl Keyring {
             if caller.0.verdict.is_some() && !self.recall_foreign(*digest, &caller) {
                 return None;
             }
-            return self.generations.hold(&caller.0.stamp).then_some(Ok(caller));
+            return match self.generations.hold(&caller.0.stamp) {
+                true => Some(Ok(caller)),
+                false => self.carried_over(digest, &caller).map(Ok),
+            };
         }
         let absence = self.unknown.get(digest)?;
         let holds = now < absence.until && self.generations.hold(&absence.stamp);

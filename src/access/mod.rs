@@ -105,15 +105,14 @@ impl Gate {
         Self { keyring, book, guesses: Guesses::new(guesses), clock }
     }
 
-    /// Goes by other settings from now on. New limits reach every caller with its next request: the
-    /// records of keys are read anew, and none of them by a hit.
+    /// Goes by other settings from now on. New limits reach every caller with its next request.
     pub fn reconfigure(&self, keys: Config, limits: &limits::Config, guesses: &guesses::Config) {
         self.guesses.reconfigure(guesses.clone());
         self.keyring.reconfigure(keys);
         if **self.book.config() != *limits {
             self.book.reconfigure(limits.clone());
-            // Only now: a record that is read under the new mark has the new limits.
-            self.keyring.outdate();
+            // Only now: a record that is made under the new mark has the new limits.
+            self.keyring.renew_limits();
         }
     }
 

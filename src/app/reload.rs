@@ -2,7 +2,7 @@
 //!
 //! A reload reads everything anew, as a start does: the file, and the secrets that it points to. The
 //! environment and the flags are those of the start. If anything is wrong, nothing changes, and the
-//! log says all of it. Else [`compare`] tells what can change from what needs a restart: the one is
+//! log says all of it. Else `compare` tells what can change from what needs a restart: the one is
 //! applied whole, the other named.
 //!
 //! Reloads are wished for by a signal, by an operator's request, and by the file itself: it is looked

@@ -104,17 +104,38 @@ async fn a_plan_that_goes_leaves_its_projects_on_the_fallback() {
 }
 
 #[tokio::test]
-async fn new_limits_read_each_key_once_and_the_same_limits_none() {
+async fn new_limits_ask_the_store_nothing() {
     let (edge, key) = limited(&paced(10, 20)).await;
     let grants = edge.store.asked().grants;
-
-    edge.assembly.reconfigure(&paced(10, 20));
-    answered(&edge, &key, 3).await;
-    assert_eq!(edge.store.asked().grants, grants);
+    edge.store.fail_with(Fault::Unreachable);
 
     edge.assembly.reconfigure(&paced(10, 30));
-    answered(&edge, &key, 3).await;
-    assert_eq!(edge.store.asked().grants, grants + 1);
+    edge.assembly.reconfigure(&paced(10, 40));
+
+    assert_eq!(answered(&edge, &key, 50).await, 39, "one was taken before");
+    assert_eq!(edge.store.asked().grants, grants);
+}
+
+#[tokio::test]
+async fn new_limits_hide_no_change_of_a_key() {
+    for is_before in [true, false] {
+        let edge = Edge::configured(&paced(10, 20), [greeting()]).await;
+        let (key, id) = edge.key("acme", "live").await;
+        edge.get(compiled("greeting"), &key).await.expect_status(200);
+
+        if !is_before {
+            edge.assembly.reconfigure(&paced(10, 30));
+        }
+        edge.revoke(id).await;
+        edge.set_plan("acme", "free").await;
+        edge.follow().await;
+        if is_before {
+            edge.assembly.reconfigure(&paced(10, 30));
+        }
+
+        edge.get(compiled("greeting"), &key).await.expect_status(401);
+        assert_eq!(answered(&edge, &edge.live, 50).await, 30, "its project is on another plan");
+    }
 }
 
 #[tokio::test]
