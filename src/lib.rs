@@ -11,7 +11,7 @@
 //!
 //! | layer      | modules                                                            |
 //! |------------|--------------------------------------------------------------------|
-//! | leaves     | [`model`] [`clock`] [`tasks`] [`telemetry`] [`wire`] [`compile`] [`formats`] |
+//! | leaves     | [`model`] [`clock`] [`live`] [`tasks`] [`telemetry`] [`wire`] [`compile`] [`formats`] |
 //! | mechanisms | [`ledger`] [`origins`] [`cache`] [`snapshot`]                      |
 //! | verbs      | [`access`] [`delivery`] [`authoring`] [`hooks`]                    |
 //! | north side | [`dialects`] [`admin`] [`server`]                                  |
@@ -36,6 +36,7 @@
 
 pub mod model;
 pub mod clock;
+pub mod live;
 pub mod tasks;
 pub mod telemetry;
 pub mod wire;

@@ -19,6 +19,7 @@ use http::HeaderName;
 use http::header::FORWARDED;
 use ipnet::IpNet;
 
+use crate::live::Live;
 use crate::model::Rate;
 
 /// How failed credentials are limited.
@@ -41,7 +42,7 @@ impl Default for Config {
 /// The table: per slot GCRA's theoretical arrival time, in ms of the monotonic clock.
 #[derive(Debug)]
 pub struct Guesses {
-    config: Config,
+    config: Live<Config>,
     slots: Box<[AtomicU64]>,
     hasher: RandomState,
 }
@@ -54,7 +55,12 @@ impl Guesses {
     /// An empty table.
     pub fn new(config: Config) -> Self {
         let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
-        Self { config, slots, hasher: RandomState::default() }
+        Self { config: Live::new(config), slots, hasher: RandomState::default() }
+    }
+
+    /// Limits otherwise from now on. What was counted stays counted.
+    pub fn reconfigure(&self, config: Config) {
+        self.config.store(config);
     }
 
     /// Where a request comes from: the peer, or what the last proxy that is not ours was, by the
@@ -68,30 +74,27 @@ impl Guesses {
     /// How long the source has to wait before it may present another key; `None` if not at all.
     pub fn wait(&self, source: Source, now: Duration) -> Option<Duration> {
         let (now, arrival) = (millis(now), self.slots.get(source.0)?.load(Ordering::Relaxed));
-        let wait = arrival.saturating_sub(self.tolerance()).checked_sub(now)?;
+        let wait = arrival.saturating_sub(tolerance(self.rate())).checked_sub(now)?;
         (wait > 0).then(|| Duration::from_millis(wait))
     }
 
     /// Counts a key that opened nothing.
     pub fn failed(&self, source: Source, now: Duration) {
-        let now = millis(now);
-        let next = |arrival: u64| Some(arrival.max(now).saturating_add(self.per_guess()));
+        let (now, each) = (millis(now), per_guess(self.rate()));
+        let next = |arrival: u64| Some(arrival.max(now).saturating_add(each));
         if let Some(slot) = self.slots.get(source.0) {
             let _ = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         }
     }
 
-    fn per_guess(&self) -> u64 {
-        (1_000 / u64::from(self.config.rate.per_second.get())).max(1)
-    }
-
-    fn tolerance(&self) -> u64 {
-        self.per_guess() * u64::from(self.config.rate.burst.get() - 1)
+    fn rate(&self) -> Rate {
+        self.config.load().rate
     }
 
     fn behind_proxies(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let config = self.config.load();
         let is_ours = |address: &IpAddr| {
-            self.config.trusted_proxies.iter().any(|network| network.contains(address))
+            config.trusted_proxies.iter().any(|network| network.contains(address))
         };
         let mut address = peer;
         for hop in hops(headers).into_iter().rev() {
@@ -104,6 +107,14 @@ impl Guesses {
         }
         address
     }
+}
+
+fn per_guess(rate: Rate) -> u64 {
+    (1_000 / u64::from(rate.per_second.get())).max(1)
+}
+
+fn tolerance(rate: Rate) -> u64 {
+    per_guess(rate) * u64::from(rate.burst.get() - 1)
 }
 
 /// What the request says of its way here, the client first; `None` for what is no address.

@@ -27,6 +27,7 @@ use crate::access::rate::Limiter;
 use crate::cache::flight::Flights;
 use crate::cache::generation::{Generations, Mark, Stamp};
 use crate::clock::Stopwatch;
+use crate::live::Live;
 use crate::model::{
     Credential, Grant, KeyDigest, KeyId, Plan, Refusal, Scope, Standing, Tenant, Timestamp,
 };
@@ -77,7 +78,7 @@ struct Absence {
 pub struct Caller(Arc<Record>);
 
 /// What a caller presented.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Kept {
     Certificate(KeyDigest),
     Token(Credential),
@@ -148,6 +149,25 @@ impl Caller {
         Ok(())
     }
 
+    /// The same with the project's present limits, as if it had been read under `stamp`.
+    fn again(&self, stamp: Stamp, (book, generations): (&Book, &Generations)) -> Self {
+        let before = &self.0;
+        let limits = book.limits_of(&before.grant.project, || generations.hold(&stamp));
+        let key_rate = limits.plan().key_rate;
+        let copy = |moment: &AtomicI64| AtomicI64::new(moment.load(Ordering::Relaxed));
+        Self(Arc::new(Record {
+            grant: before.grant.clone(),
+            reader: Arc::clone(&before.reader),
+            presented: before.presented.clone(),
+            verdict: before.verdict.clone(),
+            stamp,
+            limits,
+            key_rate: key_rate.map(|rate| book.limiter(rate, before.key_rate.as_ref())),
+            last_used: copy(&before.last_used),
+            written: copy(&before.written),
+        }))
+    }
+
     /// A record read under `stamp`, which goes on from the one `before` it.
     fn new(
         Known { grant, presented, holder, verdict }: Known,
@@ -180,6 +200,25 @@ impl Caller {
     }
 }
 
+/// The last moves of the mark `AnySettings` that were a keyring's own: they outdate limits, and
+/// nothing that is read from the store.
+#[derive(Clone, Copy, Debug)]
+struct OwnMoves {
+    place: u32,
+    /// From the state before the first of them to the one after the last, without another's between.
+    states: (u64, u64),
+}
+
+impl OwnMoves {
+    /// What the stamp would be if it had been taken after them.
+    fn undo(&self, stamp: Stamp) -> Option<Stamp> {
+        let [key, (place, state)] = stamp.marks();
+        let (first, last) = self.states;
+        let is_theirs = place == self.place && (first..last).contains(&state);
+        is_theirs.then(|| Stamp::of([key, (place, last)]))
+    }
+}
+
 /// What a keyring stands on.
 pub struct Parts {
     /// Where keys are.
@@ -201,7 +240,9 @@ pub struct Keyring {
     known: KnownKeys,
     unknown: Map<KeyDigest, Absence, RandomState>,
     flights: Flights<(KeyDigest, Stamp), Result<Option<Caller>, Refusal>>,
-    unknown_key_for: Duration,
+    unknown_key_for: Live<Duration>,
+    /// Guards two numbers, for a request whose key's record is outdated.
+    own_moves: Mutex<Option<OwnMoves>>,
     foreign: Option<Arc<Foreign>>,
     /// The store's keys of a snapshot: believed until the store has answered once.
     remembered: Arc<Mutex<HashMap<KeyDigest, Grant>>>,
@@ -229,14 +270,58 @@ impl Keyring {
             known: bounded(KNOWN_KEYS),
             unknown: bounded(config.unknown_keys),
             flights: Flights::new(tasks),
-            unknown_key_for: config.unknown_key_for,
+            unknown_key_for: Live::new(config.unknown_key_for),
+            own_moves: Mutex::default(),
         }
+    }
+
+    /// Remembers otherwise from now on, but for how many: that is what it was made for.
+    pub fn reconfigure(&self, config: Config) {
+        let before = **self.unknown_key_for.load();
+        self.unknown_key_for.store(config.unknown_key_for);
+        if config.unknown_key_for < before {
+            self.unknown.invalidate_all();
+        }
+        if let Some(foreign) = &self.foreign {
+            foreign.reconfigure(config.foreign_for);
+            for (_, caller) in &self.known {
+                caller.0.verdict.iter().for_each(|verdict| foreign.shorten(verdict));
+            }
+        }
+    }
+
+    /// Says that the limits of any key may be others: each has the present ones at its next use. For
+    /// that nothing is read; whatever else has changed of it is still read from the store.
+    pub fn renew_limits(&self) {
+        let mut own = self.own_moves();
+        let (place, from) = self.generations.advance_from(&Mark::AnySettings);
+        let goes_on = own.filter(|own| own.place == place && own.states.1 == from);
+        let start = goes_on.map_or(from, |own| own.states.0);
+        *own = Some(OwnMoves { place, states: (start, from + 1) });
+    }
+
+    /// The same key with the present limits, if nothing else has changed since it was read.
+    fn carried_over(&self, digest: &KeyDigest, caller: &Caller) -> Option<Caller> {
+        let stamp = self.own_moves().as_ref()?.undo(caller.0.stamp)?;
+        if !self.generations.hold(&stamp) {
+            return None;
+        }
+        let carried = caller.again(stamp, (&self.book, &self.generations));
+        self.known.insert(*digest, carried.clone());
+        Some(carried)
+    }
+
+    fn own_moves(&self) -> MutexGuard<'_, Option<OwnMoves>> {
+        self.own_moves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What memory knows of a key; `None` if the store has to be asked.
     pub fn recall(&self, digest: &KeyDigest, now: Timestamp) -> Option<Result<Caller, Refusal>> {
         if let Some(caller) = self.known.get(digest) {
-            return self.vouches_for(&caller).then_some(Ok(caller));
+            return match self.vouches_for(&caller) {
+                true => Some(Ok(caller)),
+                false => self.carried_over(digest, &caller).map(Ok),
+            };
         }
         let absence = self.unknown.get(digest)?;
         let holds = now < absence.until && self.generations.hold(&absence.stamp);
@@ -323,8 +408,8 @@ impl Keyring {
     /// Between four fifths and all of the time that a key stays unknown, by the key: what was
     /// guessed together is not asked for together.
     fn unknown_for(&self, digest: &KeyDigest) -> Duration {
-        let [first, ..] = digest.0;
-        self.unknown_key_for.saturating_sub(self.unknown_key_for / 5 * u32::from(first) / 256)
+        let ([first, ..], all) = (digest.0, **self.unknown_key_for.load());
+        all.saturating_sub(all / 5 * u32::from(first) / 256)
     }
 
     /// The keys used since this was asked last, and when. For `Store::touch_keys`.

@@ -43,6 +43,7 @@ use tokio::time::timeout;
 use crate::cache::generation::Generations;
 use crate::clock::Clock;
 use crate::ledger::Ledger;
+use crate::live::Live;
 use crate::model::{Budgets, Refusal, Scope, Timestamp};
 use crate::origins::{Origin, RETRY_AFTER, Store};
 use crate::tasks::Tasks;
@@ -92,7 +93,7 @@ impl Gate {
     /// A gate over these parts.
     pub fn new(
         keys: Config,
-        limits: limits::Config,
+        limits: Live<limits::Config>,
         guesses: guesses::Config,
         parts: Parts,
     ) -> Self {
@@ -105,6 +106,17 @@ impl Gate {
         let parts = keyring::Parts { store, generations, metrics, tasks };
         let keyring = Keyring::new(keys, Arc::clone(&book), foreign, parts);
         Self { keyring, book, guesses: Guesses::new(guesses), clock }
+    }
+
+    /// Goes by other settings from now on. New limits reach every caller with its next request.
+    pub fn reconfigure(&self, keys: Config, limits: &limits::Config, guesses: &guesses::Config) {
+        self.guesses.reconfigure(guesses.clone());
+        self.keyring.reconfigure(keys);
+        if **self.book.config() != *limits {
+            self.book.reconfigure(limits.clone());
+            // Only now: a record that is made under the new mark has the new limits.
+            self.keyring.renew_limits();
+        }
     }
 
     /// The keys in memory.
@@ -202,10 +214,9 @@ impl Gate {
     /// Ends what [`Gate::spend`] began, now that there is a response: gives the place back if it
     /// does not count, and says on the response what is left, if it is to be said.
     pub fn settle(&self, receipt: Receipt, response: &mut Response) {
-        let config = self.book.config();
         let counts = match response.status() {
             StatusCode::OK => true,
-            StatusCode::NOT_MODIFIED => config.count_not_modified,
+            StatusCode::NOT_MODIFIED => receipt.count_not_modified,
             _ => false,
         };
         if let Some(budgets) = receipt.say {
@@ -265,12 +276,14 @@ impl Gate {
     ) -> Receipt {
         let limits = caller.limits();
         limits.count(Decision::Admitted);
-        let is_said = match self.book.config().headers {
+        let terms = limits.terms();
+        let is_said = match terms.headers {
             Headers::Always => true,
             Headers::NearEnd => limits.is_near_end(taken),
             Headers::Refused => false,
         };
-        Receipt { place, say: is_said.then(|| limits.budgets(taken, now)) }
+        let say = is_said.then(|| limits.budgets(taken, now));
+        Receipt { place, count_not_modified: terms.count_not_modified, say }
     }
 
     fn month_spent(&self, caller: &Caller, taken: Taken, now: Timestamp) -> Refusal {
@@ -292,6 +305,8 @@ type Taken = Option<Result<u32, Duration>>;
 #[derive(Debug)]
 pub struct Receipt {
     place: quota::Receipt,
+    /// Whether a 304 keeps it.
+    count_not_modified: bool,
     /// What the response is to say is left.
     say: Option<Budgets>,
 }

@@ -14,6 +14,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::app::assembly::Assembly;
@@ -35,9 +36,8 @@ impl Assembly {
         if let Some(memory) = memory {
             tasks.spawn(Arc::clone(self).keep(memory, config.snapshot.interval));
         }
-        tasks.spawn(Arc::clone(self).touch(config.keys.touch_interval));
-        // A renewal that fails is tried twice more before the lease ends.
-        tasks.spawn(Arc::clone(self).tend(config.limits.quota.lease_for / 4));
+        tasks.spawn(Arc::clone(self).touch());
+        tasks.spawn(Arc::clone(self).tend());
         tasks.spawn_blocking(tokens::warm);
     }
 
@@ -136,16 +136,18 @@ impl Assembly {
     }
 
     /// Keeps the leases in use and gives back the others.
-    async fn tend(self: Arc<Self>, interval: Duration) {
-        while timeout(interval, self.drain.stopping()).await.is_err() {
+    async fn tend(self: Arc<Self>) {
+        let mut interval = self.paces.tend.subscribe();
+        while !self.is_stopped_within(&mut interval).await {
             self.gate.book().tend().await;
         }
     }
 
     /// Writes down when keys were used, at each interval and once more when the drain begins.
-    async fn touch(self: Arc<Self>, interval: Duration) {
+    async fn touch(self: Arc<Self>) {
+        let mut interval = self.paces.touch.subscribe();
         loop {
-            let is_stopping = timeout(interval, self.drain.stopping()).await.is_ok();
+            let is_stopping = self.is_stopped_within(&mut interval).await;
             let used = self.gate.keyring().take_used();
             if !used.is_empty()
                 && let Err(error) = self.store.touch_keys(used).await
@@ -154,6 +156,26 @@ impl Assembly {
             }
             if is_stopping {
                 return;
+            }
+        }
+    }
+
+    /// Waits for an interval, which begins anew when it is changed. Returns whether the drain has
+    /// begun.
+    async fn is_stopped_within(&self, interval: &mut watch::Receiver<Duration>) -> bool {
+        loop {
+            let span = *interval.borrow_and_update();
+            let ended = async {
+                tokio::select! {
+                    () = self.drain.stopping() => true,
+                    // Whoever may change it lives as long as `self`.
+                    _ = interval.changed() => false,
+                }
+            };
+            match timeout(span, ended).await {
+                Err(_) => return false,
+                Ok(true) => return true,
+                Ok(false) => {}
             }
         }
     }

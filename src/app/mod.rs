@@ -2,12 +2,15 @@
 //!
 //! [`opening`] builds the configured store and the origins beside it, [`assembly`] the product over
 //! any of them, and [`Edge`] puts it behind listeners, with what goes on in the `background`;
-//! `memory` is its snapshot, [`supervisor`] who watches over the process.
+//! `memory` is its snapshot, [`supervisor`] who watches over the process. [`reload`] gives it another
+//! configuration while it runs, as far as `compare` says that it can.
 
 pub mod assembly;
 mod background;
+mod compare;
 mod memory;
 pub mod opening;
+pub mod reload;
 pub mod supervisor;
 
 use std::future::pending;
@@ -29,6 +32,7 @@ pub use assembly::{Assembly, BUILD};
 pub use opening::{OpenOriginError, Opened, OpenedOrigin, open, open_origins};
 
 use memory::Memory;
+use reload::Reloader;
 
 /// Why an edge did not start.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +73,6 @@ pub struct Edge {
     urls: Vec<(String, String)>,
     address: Option<SocketAddr>,
     admin_address: SocketAddr,
-    draining: Draining,
     /// One for each listener with TLS.
     secured: Vec<Arc<Tls>>,
 }
@@ -112,10 +115,9 @@ impl Edge {
             assembly.restore(image).await;
         }
         assembly.begin(config, memory);
-        let (server, drain) = (config.server, assembly.drain.clone());
+        let (server, drain) = (&assembly.server, assembly.drain.clone());
         let metrics = &assembly.metrics;
-        let places =
-            Places::new(server.max_connections, server.max_connections_per_source, metrics);
+        let places = Places::by_source(metrics);
         let (mut urls, mut address, mut secured) = (Vec::new(), None, Vec::new());
         for (entry, listener) in config.listeners.iter().zip(listeners) {
             urls.extend(listener.urls().iter().map(|url| (entry.name.clone(), url.clone())));
@@ -125,22 +127,21 @@ impl Edge {
             let tls = entry.tls.clone().map(|config| secure(&assembly, &entry.name, config));
             let tls = tls.transpose()?;
             secured.extend(tls.clone());
-            let door = Door { service, config: server, places, tls, drain };
+            let door = Door { service, config: server.clone(), places, tls, drain };
             let served = listener.serve_on(&workers, &door);
             served.map_err(|source| unusable(entry, source))?;
         }
         let operators = Drain::default();
         let door = Door {
             service: Arc::clone(&assembly.admin),
-            config: server,
-            places: Places::new(server.max_connections, usize::MAX, metrics),
+            config: server.clone(),
+            places: Places::new(metrics),
             tls: None,
             drain: operators.clone(),
         };
         private.serve(&door).map_err(|source| unusable_admin(config.admin.listen, source))?;
 
-        let draining = server.drain;
-        Ok(Self { assembly, operators, workers, urls, address, admin_address, draining, secured })
+        Ok(Self { assembly, operators, workers, urls, address, admin_address, secured })
     }
 
     /// Reads the certificates of every listener again, without ending a connection. What cannot be
@@ -169,6 +170,25 @@ impl Edge {
         self.admin_address
     }
 
+    /// Reads the configuration anew from now on: when [`Edge::reload`] is called, when an operator
+    /// asks for it, and when its file changes. `started` is what the edge was started with, and what the
+    /// file held before that was read.
+    pub fn follow_configuration(
+        &self,
+        (running, content): (Config, Option<Vec<u8>>),
+        source: impl reload::Source,
+    ) {
+        if let Some(wishes) = self.assembly.admin.reloads.open() {
+            let reloader = Reloader::new(running, source, Arc::clone(&self.assembly));
+            self.assembly.drain.tasks().spawn(Arc::new(reloader).run(content, wishes));
+        }
+    }
+
+    /// Has the configuration read anew, behind.
+    pub fn reload(&self) {
+        self.assembly.admin.reloads.wish();
+    }
+
     /// Tells the service manager that the edge is alive, as often as it wants to know, until the end.
     pub fn report(&self) {
         let (admin, workers) = (Arc::clone(&self.assembly.admin), Arc::clone(&self.workers));
@@ -184,10 +204,11 @@ impl Edge {
     /// Dropping the future ends the edge at once, in every phase.
     pub async fn stop(self, haste: Haste) -> bool {
         self.assembly.health.reach(State::Draining);
-        if haste == Haste::Announced && !self.draining.delay.is_zero() {
-            let _ = timeout(self.draining.delay, pending::<()>()).await;
+        let Draining { delay, timeout: patience } = self.assembly.server.load().drain;
+        if haste == Haste::Announced && !delay.is_zero() {
+            let _ = timeout(delay, pending::<()>()).await;
         }
-        let all_finished = self.assembly.drain.finish(self.draining.timeout).await;
+        let all_finished = self.assembly.drain.finish(patience).await;
         // Nobody spends any more: what is left of the leases goes back.
         let settled = timeout(SETTLE_WITHIN, self.assembly.gate.book().settle()).await;
         if settled.is_err() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use crate::cache::key::{Query, RecordKey};
-use crate::cache::provenance::Provenance;
+use crate::cache::provenance::{Provenance, Windows};
 use crate::compile::Prepared;
 use crate::formats;
 use crate::model::{Edition, Listed, PromptName, Slug};
@@ -49,6 +49,18 @@ impl Record {
     ) -> Self {
         let places = AtomicUsize::new(0);
         Self { what, provenance: Arc::new(provenance), validator, reader, asked, places }
+    }
+
+    /// The same once more, for answers to be made of it anew.
+    pub(crate) fn again(&self, windows: Option<Windows>) -> Self {
+        Self {
+            asked: self.asked.clone(),
+            what: self.what.clone(),
+            provenance: Arc::new(self.provenance.again(windows)),
+            validator: self.validator.clone(),
+            reader: Arc::clone(&self.reader),
+            places: AtomicUsize::new(0),
+        }
     }
 
     /// Whether it is anything but an absence.

@@ -30,7 +30,9 @@
 //!    (`tests::an_older_word_does_not_replace_a_newer_one`)
 //! 6. Answers end with the record they were made of.
 //!    (`tests::an_answer_ends_with_its_record`)
-//! 7. Nothing here reads a clock or knows what HTTP is.
+//! 7. Answers can be ended without forgetting what they were made of: nothing is asked for again.
+//!    (`tests::answers_are_made_again_of_what_was_said`)
+//! 8. Nothing here reads a clock or knows what HTTP is.
 
 pub mod entry;
 pub mod flight;
@@ -39,7 +41,7 @@ pub mod key;
 pub mod provenance;
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
 use moka::notification::RemovalCause;
@@ -49,7 +51,7 @@ use moka::sync::{Cache as Map, CacheBuilder};
 use entry::{Entry, Record, Weigh};
 use generation::Generations;
 use key::{AnswerKey, RecordKey};
-use provenance::{Moment, Provenance, Standing};
+use provenance::{Moment, Provenance, Standing, Windows};
 
 /// How much memory the maps may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +127,12 @@ impl<A: Weigh + Send + Sync + 'static> Cache<A> {
 
     /// What an origin said, however long ago.
     pub fn record(&self, key: &RecordKey) -> Option<Arc<Record>> {
+        let record = self.records.get(key)?;
+        if !record.provenance.is_retired() {
+            return Some(record);
+        }
+        // What takes its place is there under one of its names, and just about to be under this.
+        let _keeping = self.keeping();
         self.records.get(key)
     }
 
@@ -136,7 +144,7 @@ impl<A: Weigh + Send + Sync + 'static> Cache<A> {
     /// Keeps what an origin said, under each of its names, unless something newer is there, or
     /// anything if it is out of date already. Ends the answers made of what was there before.
     pub fn keep_record(&self, record: &Arc<Record>) {
-        let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let _keeping = self.keeping();
         let provenance = &record.provenance;
         let is_current = self.generations.hold(&provenance.stamp());
         // Asked by its other name, the origin may have said something newer meanwhile.
@@ -150,6 +158,33 @@ impl<A: Weigh + Send + Sync + 'static> Cache<A> {
                 self.records.insert(key, Arc::clone(record));
             }
         }
+    }
+
+    /// Ends every finished answer, so that it is made anew of what its origin said, which stays.
+    /// `windows` may say that a word is good for another time than it was.
+    pub fn remake_answers(&self, windows: impl Fn(&Record) -> Option<Windows>) {
+        let records: Vec<_> = self.records.iter().map(|(_, record)| record).collect();
+        for record in records {
+            let _keeping = self.keeping();
+            let is_there = |key: &RecordKey| {
+                self.records.get(key).is_some_and(|there| Arc::ptr_eq(&there, &record))
+            };
+            // Under all of its names at once; by the second of them it is no longer there.
+            let keys: Vec<_> = record.keys().into_iter().filter(is_there).collect();
+            if keys.is_empty() || record.provenance.is_retired() {
+                continue;
+            }
+            let again = Arc::new(record.again(windows(&record)));
+            again.places.store(keys.len(), Ordering::Release);
+            for key in keys {
+                self.records.insert(key, Arc::clone(&again));
+            }
+            record.provenance.retire();
+        }
+    }
+
+    fn keeping(&self) -> MutexGuard<'_, ()> {
+        self.keeping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets what an origin said of one thing, and ends the answers made of it.
@@ -363,6 +398,38 @@ mod tests {
 
             assert_eq!(cache.standing(&answer.provenance, || 0), Standing::Gone, "{windows:?}");
         }
+    }
+
+    #[test]
+    fn answers_are_made_again_of_what_was_said() {
+        for windows in [Windows::ENDLESS, Windows::default()] {
+            let cache = cache(1 << 20);
+            let first = record(&cache, windows);
+            cache.keep_record(&first);
+            let answer = made_of(&first, 1);
+
+            cache.remake_answers(|_| None);
+
+            assert_eq!(cache.standing(&answer.provenance, || 0), Standing::Gone, "{windows:?}");
+            let again = cache.record(&LISTING).expect("what was said stays");
+            assert_eq!(cache.standing(&again.provenance, || 0), Standing::Fresh);
+            assert_eq!(again.provenance.ends(), record(&cache, windows).provenance.ends());
+            cache.remake_answers(|_| Some(Windows::NONE));
+            let again = cache.record(&LISTING).expect("it stays, for no time at all");
+            assert_eq!(cache.standing(&again.provenance, || 0), Standing::Gone);
+        }
+    }
+
+    #[test]
+    fn what_has_changed_is_not_current_because_its_answers_are_made_again() {
+        let cache = cache(1 << 20);
+        cache.keep_record(&record(&cache, Windows::ENDLESS));
+        cache.generations().advance(&Mark::Listing(ProjectId(1)));
+
+        cache.remake_answers(|_| None);
+
+        let again = cache.record(&LISTING).expect("it is there to rescue");
+        assert_eq!(cache.standing(&again.provenance, || 0), Standing::Rescue);
     }
 
     #[test]

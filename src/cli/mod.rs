@@ -1,7 +1,7 @@
 //! The command line: what can be asked, and how a failure becomes an exit code.
 //!
 //! Commands work on the store while a server runs on it; what they change is served within the
-//! server's watch interval. `purge`, `why`, `health` and `ready` ask the server itself. Results go to standard output, everything else to standard error.
+//! server's watch interval. `purge`, `reload`, `why`, `health` and `ready` ask the server itself. Results go to standard output, everything else to standard error.
 //!
 //! | exit code | means (`sysexits.h`)                                    |
 //! |-----------|---------------------------------------------------------|
@@ -19,6 +19,7 @@ mod probe;
 mod projects;
 mod prompts;
 mod purge;
+mod reload;
 mod serve;
 mod settings;
 mod transfer;
@@ -82,6 +83,8 @@ enum Command {
     Usage(usage::Arguments),
     /// Make a running server forget, so that it asks for prompts anew.
     Purge(purge::Arguments),
+    /// Make a running server read its configuration anew, and say what came of it.
+    Reload(operator::Server),
     /// Show what a running server keeps of a prompt, and how that came to be, as JSON.
     Why(why::Arguments),
     /// Whether a server is alive: exit code 0 or 1, for container probes.
@@ -118,6 +121,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure>
         Command::Prompts(command) => with_store(&settings, |a| prompts::run(command, a)),
         Command::Usage(arguments) => usage::run(&settings, &arguments),
         Command::Purge(arguments) => purge::run(&settings, &arguments),
+        Command::Reload(server) => reload::run(&settings, &server),
         Command::Why(arguments) => why::run(&settings, &arguments),
         Command::Health(server) => probe::run(&settings, &server, "/livez"),
         Command::Ready(server) => probe::run(&settings, &server, "/readyz"),

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::app::reload::Source;
 use crate::app::{self, Edge, Haste, Opened, supervisor};
 use crate::authoring::Authoring;
-use crate::cli::settings::Settings;
+use crate::cli::settings::{Anew, Settings};
 use crate::cli::{Failure, authoring};
 use crate::cli::{demo, output};
 use crate::clock::SystemClock;
@@ -56,7 +57,10 @@ impl Arguments {
 }
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Failure> {
-    let mut config = settings.load(&arguments.flags())?;
+    let flags = arguments.flags();
+    let mut anew = settings.anew(flags);
+    let content = anew.content();
+    let mut config = anew.load().map_err(Failure::Config)?;
     trace::start(config.log);
 
     // Before there are threads: it changes the environment.
@@ -66,6 +70,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
     // Kept until the server has stopped; dropping it removes the store.
     let folder = if config.demo {
         let (folder, url) = demo::temporary()?;
+        anew.serve_store(url.clone());
         config.store.url = url;
         Some(folder)
     } else {
@@ -81,7 +86,8 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
         // They render large prompts: more of them than cores would only take turns.
         .max_blocking_threads(cores * 2)
         .build()?;
-    let served = runtime.block_on(serve(&config, opened, (inherited, descriptors)));
+    let began = (inherited, descriptors);
+    let served = runtime.block_on(serve(&config, opened, began, (content, anew)));
     drop(runtime);
     if let Some(folder) = folder {
         folder.close()?;
@@ -118,12 +124,14 @@ async fn serve(
     config: &Config,
     opened: Opened,
     (inherited, descriptors): (Inherited, Option<u64>),
+    (content, anew): (Option<Vec<u8>>, Anew),
 ) -> Result<(), Failure> {
-    let mut signals = Signals::new()?;
+    let (mut signals, mut hangup) = (Signals::new()?, signal(SignalKind::hangup())?);
     let clock = Arc::new(SystemClock::ticking()?);
     let authoring = authoring(config, Arc::clone(&opened.store), clock.clone());
     let started = Edge::start(config, opened, inherited, clock).await;
     let edge = started.map_err(Failure::of)?;
+    edge.follow_configuration((config.clone(), content), anew);
     let admin = edge.admin_address();
     for (at, (listener, url)) in edge.urls().iter().enumerate() {
         let admin = if at == 0 { format!("   admin http://{admin}") } else { String::new() };
@@ -140,7 +148,15 @@ async fn serve(
     edge.report();
     warn_of_strays(&authoring).await;
 
-    let (signal, haste) = signals.next().await;
+    let (signal, haste) = loop {
+        tokio::select! {
+            signal = signals.next() => break signal,
+            _ = hangup.recv() => {
+                edge.reload();
+                edge.reload_certificates().await;
+            }
+        }
+    };
     tracing::info!(signal, "stopping");
     supervisor::stopping();
     tokio::select! {

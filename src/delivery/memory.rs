@@ -17,6 +17,7 @@ use crate::cache::key::{AnswerKey, Query, RecordKey, Subject, Variables};
 use crate::cache::provenance::{Moment, Provenance, Standing, Windows, moment};
 use crate::delivery::answer::Finished;
 use crate::delivery::promises::Promises;
+use crate::delivery::sources::Source;
 use crate::delivery::supply::Supply;
 use crate::model::OriginName;
 use crate::origins::{Reader, Rendition, Text};
@@ -66,9 +67,6 @@ pub(crate) fn capture(
 
 fn taken_down(supply: &Supply, record: &Record, standing: Standing, now: Moment) -> image::Record {
     let provenance = &record.provenance;
-    let span = |from: Moment, to: Moment| {
-        Duration::from_millis(u64::try_from(to.saturating_sub(from)).unwrap_or_default())
-    };
     let said_at = provenance.said_at();
     let is_endless = provenance.fresh_until().is_none();
     let is_immutable = is_endless && !supply.tells_all(&record.reader);
@@ -171,31 +169,67 @@ fn given_back(
     };
     let reader = Arc::new(taken.reader.clone());
     let source = supply.sources().of(&reader).ok()?;
-    // What the operator says today may be shorter than what held then.
     let sheet = match &what {
         What::Prompt(sheet) => Some(&**sheet),
         What::Absent | What::Listing(_) => None,
     };
-    let name = source.freshness.name_of(&key.query, sheet);
-    let endless = source.freshness.endless(&reader, name.as_deref());
-    let windows = if source.origin.tells_all() {
-        let rescue = taken.rescue.min(endless.rescue);
-        Windows { fresh: taken.fresh, stale: taken.stale, rescue }
-    } else if taken.is_immutable {
-        endless
-    } else {
-        let held = Allowance {
-            fresh: Some(taken.fresh),
-            stale: Some(taken.stale),
-            rescue: Some(taken.rescue),
-        };
-        source.freshness.windows(&reader, name.as_deref(), held)
-    };
+    let held = Windows { fresh: taken.fresh, stale: taken.stale, rescue: taken.rescue };
+    let windows = windows_today(source, (&key, &reader, sheet), held, taken.is_immutable);
     let said_at = supply.now().saturating_sub(moment(taken.age.saturating_add(since)));
     let stamp = cache.generations().stamp(key.marks());
     let origin = source.origin.name().clone();
     let provenance = Provenance::new(origin, "snapshot", stamp, windows, said_at);
     Some(Arc::new(Record::new(what, provenance, taken.validator.clone(), reader, key)))
+}
+
+/// For how long a word of before is good today; `None` if it is as it was: an absence is, and so is
+/// what bears no origin's word any more.
+pub(crate) fn held(supply: &Supply, record: &Record) -> Option<Windows> {
+    let provenance = &record.provenance;
+    let source = supply.sources().of(&record.reader).ok()?;
+    if !record.is_there() || source.origin.name() != &provenance.origin {
+        return None;
+    }
+    let sheet = record.sheet().map(|sheet| &**sheet);
+    if provenance.fresh_until().is_none() {
+        let freshness = source.freshness.load();
+        let name = freshness.name_of(&record.asked.query, sheet);
+        return Some(freshness.endless(&record.reader, name.as_deref()));
+    }
+    let [fresh, stale, rescue] = provenance.ends();
+    let held = Windows {
+        fresh: span(provenance.said_at(), fresh),
+        stale: span(fresh, stale),
+        rescue: span(stale, rescue),
+    };
+    Some(windows_today(source, (&record.asked, &record.reader, sheet), held, false))
+}
+
+/// For how long what was `held` to be good is good today: the operator may say less now, and the
+/// origin's word allows no more.
+fn windows_today(
+    source: &Source,
+    (key, reader, sheet): (&RecordKey, &Reader, Option<&Sheet>),
+    held: Windows,
+    is_immutable: bool,
+) -> Windows {
+    let freshness = source.freshness.load();
+    let name = freshness.name_of(&key.query, sheet);
+    let endless = freshness.endless(reader, name.as_deref());
+    if source.origin.tells_all() {
+        Windows { rescue: held.rescue.min(endless.rescue), ..held }
+    } else if is_immutable {
+        endless
+    } else {
+        let Windows { fresh, stale, rescue } = held;
+        let held = Allowance { fresh: Some(fresh), stale: Some(stale), rescue: Some(rescue) };
+        freshness.windows(reader, name.as_deref(), held)
+    }
+}
+
+/// The time between two moments; none if the second is not after the first.
+fn span(from: Moment, to: Moment) -> Duration {
+    Duration::from_millis(u64::try_from(to.saturating_sub(from)).unwrap_or_default())
 }
 
 fn of(text: Text) -> What {

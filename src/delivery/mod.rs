@@ -57,10 +57,11 @@ use crate::access::{Caller, Presented};
 use crate::cache::entry::{Entry, Sheet, What};
 use crate::cache::generation::Generations;
 use crate::cache::key::{AnswerKey, Query, RecordKey, Subject, Variables};
-use crate::cache::provenance::{self, Moment, Provenance, Standing};
+use crate::cache::provenance::{self, Moment, Provenance, Standing, Windows};
 use crate::cache::{self, Cache, Holds};
 use crate::clock::{self, Clock};
 use crate::compile::Resolved;
+use crate::live::Live;
 use crate::model::{Noun, OriginName, PromptName, Refusal, Timestamp};
 use crate::origins::{Compile, Compiles, Reader};
 use crate::snapshot::image::{self, Image};
@@ -73,6 +74,7 @@ use crate::wire::caching::{CacheStatus, Lifetimes, Outcome};
 use crate::wire::representation::Heads;
 
 use coding::Coder;
+use freshness::Freshness;
 use lane::Lane;
 use promises::Promises;
 use supply::{Need, Supplied, Supply};
@@ -115,11 +117,11 @@ impl Default for Config {
 
 /// Answers asks.
 pub struct Delivery {
-    config: Config,
+    config: Live<Config>,
     metrics: Arc<Metrics>,
     cache: Arc<Cache<Finished>>,
     lane: Lane,
-    promises: Promises,
+    promises: Live<Promises>,
     supply: Arc<Supply>,
     counters: [Counter; Outcome::ALL.len()],
     turns: Turns,
@@ -141,10 +143,12 @@ impl Delivery {
         let turns = Turns::new(config.turns);
         // Half for what is asked for again and again, half for what is asked for at all.
         let lane = Lane::new(cache.answers_bytes / 2);
+        let promises = Live::new(Promises::new(config.lifetimes));
+        let config = Live::new(config);
         let cache = Arc::new(Cache::new(cache, generations));
         let coder = Coder::new(&cache, &metrics, tasks);
         let supply = Arc::new(Supply::new(
-            supply::Config { absent_for: config.absent_for, deadline: config.deadline },
+            config.clone(),
             sources,
             Arc::clone(&cache),
             turns.clone(),
@@ -152,9 +156,47 @@ impl Delivery {
             (Arc::clone(&metrics), tasks),
         ));
         let counters = Outcome::ALL.map(|outcome| metrics.lookups(outcome.as_str()));
-        let promises = Promises::new(config.lifetimes);
         let tasks = tasks.clone();
         Self { config, metrics, cache, lane, promises, supply, counters, turns, tasks, coder }
+    }
+
+    /// Goes by other settings from now on. `freshness` is by origin; one that is not named keeps its
+    /// own. What is kept stays: where a setting stands in finished answers they are made anew of what
+    /// the origins said, and no origin is asked.
+    ///
+    /// A shorter time holds at once for what was said before too. A longer one begins with the next
+    /// word of the origin, which alone allows it.
+    pub fn reconfigure<'f>(
+        &self,
+        config: Config,
+        freshness: impl IntoIterator<Item = (&'f OriginName, &'f Freshness)>,
+    ) {
+        let before = **self.config.load();
+        self.config.store(config);
+        self.turns.resize(config.turns);
+        let mut changed = BTreeSet::new();
+        for (name, freshness) in freshness {
+            let source = self.supply.sources().named.get(name);
+            if let Some(source) = source.filter(|source| **source.freshness.load() != *freshness) {
+                source.freshness.store(freshness.clone());
+                changed.insert(name);
+            }
+        }
+        if before.lifetimes != config.lifetimes {
+            self.promises.store(Promises::new(config.lifetimes));
+        }
+        // What an answer says to caches, and how long it may be.
+        let stands = |config: Config| (config.lifetimes, config.max_output_bytes);
+        let is_shorter = config.absent_for < before.absent_for;
+        if stands(before) != stands(config) || is_shorter || !changed.is_empty() {
+            self.cache.remake_answers(|record| match record.is_there() {
+                true if changed.contains(&record.provenance.origin) => {
+                    memory::held(&self.supply, record)
+                }
+                false if is_shorter => Some(Windows { fresh: config.absent_for, ..Windows::NONE }),
+                true | false => None,
+            });
+        }
     }
 
     /// What whoever presents this was answered for the same path and query before. Memory
@@ -237,8 +279,8 @@ impl Delivery {
             shape: ask.shape,
             resolve: ask.resolve,
             route: Arc::clone(ask.route),
-            heads: self.promises.of(&ask.caller.grant().environment, provenance),
-            limit_bytes: self.config.max_output_bytes,
+            heads: self.promises.load().of(&ask.caller.grant().environment, provenance),
+            limit_bytes: self.config.load().max_output_bytes,
         };
         let entry = if resolved.is_costly() {
             let values = ask.variables;
@@ -294,7 +336,7 @@ impl Delivery {
             What::Absent | What::Prompt(_) => &[],
         };
         let Shaped { body, etag } = listing.shape.write(listed);
-        let heads = self.promises.of(&listing.caller.grant().environment, provenance);
+        let heads = self.promises.load().of(&listing.caller.grant().environment, provenance);
         let answer = Finished {
             representation: Representation::json(body, etag, heads),
             route: Arc::clone(listing.route),
@@ -365,7 +407,13 @@ impl Delivery {
         shapes: &[(&'static str, Arc<RouteMetrics>)],
         is_known: impl Fn(&Reader) -> bool,
     ) -> BTreeSet<OriginName> {
-        memory::restore((&self.supply, &self.cache, &self.promises), image, since, shapes, is_known)
+        memory::restore(
+            (&self.supply, &self.cache, &self.promises.load()),
+            image,
+            since,
+            shapes,
+            is_known,
+        )
     }
 
     /// An origin does not answer just now: whoever asks for what is remembered of it does not wait.

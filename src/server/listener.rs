@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, Un
 use tokio::time::timeout;
 
 use crate::access::Peer;
+use crate::live::Live;
 use crate::server::Address;
 use crate::server::Config;
 use crate::server::ListenerConfig;
@@ -50,7 +51,7 @@ pub struct Door<S> {
     /// Who answers.
     pub service: Arc<S>,
     /// Under which deadlines.
-    pub config: Config,
+    pub config: Live<Config>,
     /// How many at once.
     pub places: Places,
     /// What secures them; clear text if this is `None`.
@@ -63,7 +64,7 @@ impl<S> Clone for Door<S> {
     fn clone(&self) -> Self {
         let Self { service, config, places, tls, drain } = self;
         let (service, places) = (Arc::clone(service), places.clone());
-        Self { service, config: *config, places, tls: tls.clone(), drain: drain.clone() }
+        Self { service, config: config.clone(), places, tls: tls.clone(), drain: drain.clone() }
     }
 }
 
@@ -236,7 +237,9 @@ impl<S: Service> Door<S> {
     /// Serves a connection in a task of the drain, or turns it away: then nothing is read from it and
     /// no task is made for it.
     fn admit<A: Accept>(&self, stream: A::Stream, source: Option<IpAddr>) {
-        let Some(place) = self.places.take(source) else {
+        // A connection keeps what held when it was accepted.
+        let config = **self.config.load();
+        let Some(place) = self.places.take(source, &config) else {
             // Its buffer is empty and takes the few bytes; the runtime, which may not know yet that
             // it is writable, is not asked.
             let said = if self.tls.is_none() { TOO_MANY } else { b"" };
@@ -251,14 +254,14 @@ impl<S: Service> Door<S> {
         let tasks = self.drain.tasks();
         let Some(tls) = self.tls.clone() else {
             let connection = (stream, Protocol::Unsaid, peer);
-            let served = connection::serve(connection, service, self.config, drain);
+            let served = connection::serve(connection, service, config, drain);
             tasks.spawn_here(async move {
                 served.await;
                 drop(place);
             });
             return;
         };
-        let served = secured((stream, peer), tls, service, self.config, drain);
+        let served = secured((stream, peer), tls, service, config, drain);
         tasks.spawn_here(async move {
             served.await;
             drop(place);

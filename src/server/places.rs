@@ -13,6 +13,7 @@ use foldhash::quality::RandomState;
 use prometheus_client::metrics::counter::Counter;
 
 use crate::access::guesses::network;
+use crate::server::Config;
 use crate::telemetry::Metrics;
 
 /// The places there are. Cheap to clone; a clone is the same places.
@@ -21,8 +22,7 @@ pub struct Places(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
-    max: usize,
-    max_per_source: usize,
+    is_by_source: bool,
     open: AtomicUsize,
     /// By network, those without a connection left out. In shards, since every worker comes here.
     sources: [Mutex<HashMap<IpAddr, usize, RandomState>>; SHARDS],
@@ -34,11 +34,19 @@ struct Parts {
 const SHARDS: usize = 16;
 
 impl Places {
-    /// This many places, and so many for one source. What is turned away is counted.
-    pub fn new(max: usize, max_per_source: usize, metrics: &Metrics) -> Self {
+    /// Places for whoever comes. What is turned away is counted.
+    pub fn new(metrics: &Metrics) -> Self {
+        Self::counting(false, metrics)
+    }
+
+    /// Places of which no source has more than its share.
+    pub fn by_source(metrics: &Metrics) -> Self {
+        Self::counting(true, metrics)
+    }
+
+    fn counting(is_by_source: bool, metrics: &Metrics) -> Self {
         Self(Arc::new(Parts {
-            max,
-            max_per_source,
+            is_by_source,
             open: AtomicUsize::new(0),
             sources: Default::default(),
             hasher: RandomState::default(),
@@ -49,17 +57,17 @@ impl Places {
 
     /// A place for a connection; `None` over a limit. A connection without a source, over a Unix
     /// socket, only counts as one more.
-    pub(super) fn take(&self, source: Option<IpAddr>) -> Option<Place> {
+    pub(super) fn take(&self, source: Option<IpAddr>, config: &Config) -> Option<Place> {
         // Before it is known to fit: dropping the place gives it back.
         let before = self.0.open.fetch_add(1, Ordering::Relaxed);
         let mut place = Place { parts: Arc::clone(&self.0), source: None };
-        if before >= self.0.max {
+        if before >= config.max_connections {
             self.0.over_all.inc();
             return None;
         }
-        if let Some(network) = source.map(network) {
+        if let Some(network) = source.filter(|_| self.0.is_by_source).map(network) {
             let entered = self.0.of(network, |count| {
-                let fits = *count < self.0.max_per_source;
+                let fits = *count < config.max_connections_per_source;
                 *count += usize::from(fits);
                 fits
             });
@@ -107,16 +115,26 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn places(max: usize, max_per_source: usize) -> Places {
-        Places::new(max, max_per_source, &Metrics::new("0", "0"))
+    struct Limited(Places, Config);
+
+    impl Limited {
+        fn take(&self, source: Option<IpAddr>) -> Option<Place> {
+            self.0.take(source, &self.1)
+        }
+    }
+
+    fn places(max_connections: usize, max_connections_per_source: usize) -> Limited {
+        let places = Places::by_source(&Metrics::new("0", "0"));
+        let config = Config { max_connections, max_connections_per_source, ..Config::default() };
+        Limited(places, config)
     }
 
     fn from(address: &str) -> Option<IpAddr> {
         Some(address.parse().unwrap())
     }
 
-    fn sources(places: &Places) -> usize {
-        places.0.sources.iter().map(|shard| shard.lock().unwrap().len()).sum()
+    fn sources(places: &Limited) -> usize {
+        places.0.0.sources.iter().map(|shard| shard.lock().unwrap().len()).sum()
     }
 
     #[test]
@@ -128,7 +146,7 @@ mod tests {
         assert!(places.take(from("192.0.2.2")).is_none());
         drop(one);
         assert!(places.take(from("192.0.2.2")).is_some());
-        assert_eq!((places.0.over_all.get(), places.0.over_source.get()), (1, 0));
+        assert_eq!((places.0.0.over_all.get(), places.0.0.over_source.get()), (1, 0));
     }
 
     #[test]
@@ -140,7 +158,7 @@ mod tests {
         assert!(places.take(from("2001:db8::ffff:2")).is_none());
         assert!(places.take(from("2001:db8:0:1::1")).is_some(), "another site");
         assert!(places.take(None).is_some() && places.take(None).is_some(), "no source at all");
-        assert_eq!((places.0.over_all.get(), places.0.over_source.get()), (0, 1));
+        assert_eq!((places.0.0.over_all.get(), places.0.0.over_source.get()), (0, 1));
         drop(one);
         assert!(places.take(from("2001:db8::3")).is_some());
     }
@@ -155,6 +173,6 @@ mod tests {
         drop(taken);
 
         assert_eq!(sources(&places), 0);
-        assert_eq!(places.0.open.load(Ordering::Relaxed), 0);
+        assert_eq!(places.0.0.open.load(Ordering::Relaxed), 0);
     }
 }

@@ -29,10 +29,11 @@ use crate::dialects::edge::Edge;
 use crate::dialects::promptot::PromptOt;
 use crate::dialects::{Served, Services};
 use crate::hooks::{self, Hooks};
+use crate::live::Live;
 use crate::model::{Noun, Refusal, Scope};
 use crate::origins::RETRY_AFTER;
-use crate::server::Serves;
 use crate::server::reply::{Reply, Service};
+use crate::server::{Config, Serves};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
 use crate::telemetry::request_id::{self, X_REQUEST_ID};
@@ -52,27 +53,26 @@ struct Parts {
     clock: Arc<dyn Clock>,
     edge: Edge,
     promptot: PromptOt,
-    hooks: Option<(Arc<Hooks>, Arc<RouteMetrics>)>,
-    max_in_flight: usize,
+    hooks: (Arc<Hooks>, Arc<RouteMetrics>),
+    config: Live<Config>,
     in_flight: AtomicUsize,
     shed: Counter,
 }
 
 impl Router {
-    /// A router over the product's verbs. With `hooks` origins reach it here too, not only on the
-    /// operators' side.
+    /// A router over the product's verbs. If the configuration says so, origins reach `hooks` here too,
+    /// not only on the operators' side.
     pub fn new(
         services: Services,
         (metrics, clock): (&Metrics, Arc<dyn Clock>),
-        max_in_flight: usize,
-        hooks: Option<Arc<Hooks>>,
+        config: Live<Config>,
+        hooks: Arc<Hooks>,
     ) -> Self {
         let edge = Edge::new(services.clone(), metrics);
         let promptot = PromptOt::new(services.clone(), metrics);
-        let hooks = hooks.map(|hooks| (hooks, Arc::new(metrics.route(hooks::ROUTE))));
+        let hooks = (hooks, Arc::new(metrics.route(hooks::ROUTE)));
         let (in_flight, shed) = (AtomicUsize::new(0), metrics.shed("in_flight"));
-        let parts =
-            Parts { services, clock, edge, promptot, hooks, max_in_flight, in_flight, shed };
+        let parts = Parts { services, clock, edge, promptot, hooks, config, in_flight, shed };
         Self { parts: Arc::new(parts), serves: Serves::ALL }
     }
 
@@ -206,17 +206,16 @@ impl Parts {
     where
         B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
-        match &self.hooks {
-            Some((hooks, route)) if request.uri().path().starts_with(hooks::PATH) => {
-                let response = hooks.answer(request).await;
-                Served { response, route: Arc::clone(route), refused: None }
-            }
-            Some(_) | None => match (dialect, is_served) {
-                (Dialect::Edge, true) => self.edge.serve(request, peer).await,
-                (Dialect::Edge, false) => self.edge.shed(NO_ROUTE),
-                (Dialect::PromptOt, true) => self.promptot.serve(request, peer).await,
-                (Dialect::PromptOt, false) => self.promptot.shed(NO_ROUTE),
-            },
+        if request.uri().path().starts_with(hooks::PATH) && self.config.load().hooks {
+            let (hooks, route) = &self.hooks;
+            let response = hooks.answer(request).await;
+            return Served { response, route: Arc::clone(route), refused: None };
+        }
+        match (dialect, is_served) {
+            (Dialect::Edge, true) => self.edge.serve(request, peer).await,
+            (Dialect::Edge, false) => self.edge.shed(NO_ROUTE),
+            (Dialect::PromptOt, true) => self.promptot.serve(request, peer).await,
+            (Dialect::PromptOt, false) => self.promptot.shed(NO_ROUTE),
         }
     }
 }
@@ -236,7 +235,7 @@ impl InFlight {
     fn enter(parts: &Arc<Parts>) -> Option<Self> {
         let before = parts.in_flight.fetch_add(1, Ordering::Relaxed);
         let entered = Self(Arc::clone(parts));
-        (before < parts.max_in_flight).then_some(entered)
+        (before < parts.config.load().max_in_flight).then_some(entered)
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Metrics {
     decisions: Family<DecisionLabels, Counter>,
     overdrafts: Counter,
     shed: Family<ReasonLabels, Counter>,
+    reloads: Family<ResultLabels, Counter>,
+    configured: Gauge,
     tls: TlsMetrics,
 }
 
@@ -195,6 +197,11 @@ struct ReasonLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ResultLabels {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct HookLabels {
     origin: String,
     outcome: &'static str,
@@ -309,6 +316,14 @@ impl Metrics {
             "Requests admitted while the ledger of months was away: alert on any",
         );
         let shed = declared(all, "shed", "Connections and requests shed over a limit");
+        let reloads = declared(all, "config_reloads", "Readings of the configuration while it ran");
+        let configured = Gauge::default();
+        all.register_with_unit(
+            "config_last_reload_success_timestamp",
+            "When the configuration was last read and found right",
+            Unit::Seconds,
+            configured.clone(),
+        );
         Self {
             requests,
             request_duration,
@@ -319,6 +334,8 @@ impl Metrics {
             decisions,
             overdrafts,
             shed,
+            reloads,
+            configured,
             origins: OriginMetrics::declared(all),
             memory: MemoryMetrics::declared(all),
             tls: TlsMetrics::declared(all),
@@ -360,6 +377,16 @@ impl Metrics {
     /// The counter of what was shed, by the limit it was over.
     pub fn shed(&self, reason: &'static str) -> Counter {
         self.shed.get_or_create_owned(&ReasonLabels { reason })
+    }
+
+    /// The counter of readings of the configuration, by what came of them.
+    pub fn reloads(&self, result: &'static str) -> Counter {
+        self.reloads.get_or_create_owned(&ResultLabels { result })
+    }
+
+    /// Notes that the configuration was read at `at` and found right.
+    pub fn configured(&self, at: Timestamp) {
+        self.configured.set(at.as_millis().div_euclid(1_000));
     }
 
     /// The counter of an origin's hooks, by what came of them.

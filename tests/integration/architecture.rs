@@ -40,6 +40,7 @@ const PORTS: &[&str] = &["origins", "dialects"];
 const SHARED_BY_PARTS: &[&str] = &[
     "authoring::Error",
     "cli::Failure",
+    "delivery::Config",
     "server::Address",
     "server::Config",
     "server::Deadlines",

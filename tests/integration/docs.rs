@@ -45,6 +45,7 @@ fn declared_metrics() -> BTreeSet<String> {
     metrics.tls_handshakes("public", "full").inc();
     metrics.tls_reloads("public", "changed").inc();
     metrics.tls_certificate_expires("public", "edge.test", Timestamp::default());
+    metrics.reloads("applied").inc();
     metrics.hooks(&OriginName::new("promptot"), "applied").inc();
 
     let text = metrics.encode().expect("metrics can be written");

@@ -287,6 +287,20 @@ async fn a_revoked_key_ends_within_the_time_of_a_word_and_on_repeated_evidence()
     }
 }
 
+#[tokio::test]
+async fn a_shorter_time_of_a_word_holds_for_those_of_before() {
+    let place = Place::open().await;
+    place.step(Duration::ZERO, &[LIVE]).await;
+    place.platform.revoke(LIVE);
+    let mut config = Config::default();
+    config.keys.foreign_for = Duration::from_secs(10);
+
+    place.edge.assembly.reconfigure(&config);
+
+    assert_eq!(place.step(Duration::from_secs(9), &[LIVE]).await, [200]);
+    assert_eq!(place.step(Duration::from_secs(2), &[LIVE]).await, [401], "refused twice");
+}
+
 /// The first refusal may be a moment's: the key passes until there is another.
 #[tokio::test]
 async fn one_refusal_ends_no_key() {

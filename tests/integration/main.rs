@@ -33,6 +33,8 @@ mod opening;
 mod operators;
 mod origins;
 mod push;
+mod reconfigured;
+mod reload;
 mod restart;
 mod outage;
 mod serve;

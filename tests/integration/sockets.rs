@@ -184,7 +184,10 @@ async fn operators_have_pages_of_their_own() {
     let unknown = operator.get("/api/v1/prompts", &[]).await;
     assert_eq!(
         (unknown.status, unknown.text()),
-        (404, "try /livez /readyz /metrics /version /admin/usage /admin/why /admin/purge\n")
+        (
+            404,
+            "try /livez /readyz /metrics /version /admin/usage /admin/why /admin/purge /admin/reload\n"
+        )
     );
     let wrong = operator.ask(Method::POST, "/metrics", &[], "").await;
     assert_eq!((wrong.status, wrong.header("allow")), (405, "GET, HEAD"));

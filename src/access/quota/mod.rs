@@ -240,6 +240,11 @@ impl Meter {
         }
     }
 
+    /// Whether it counts against this quota and in this way.
+    pub fn counts(&self, quota: u64, config: Config) -> bool {
+        self.quota == quota && self.config == config
+    }
+
     /// Takes over what the project's meter under its plan before has admitted without the ledger:
     /// the allowance goes on, and what is unreported is reported once.
     pub fn take_over(&self, before: &Self) {

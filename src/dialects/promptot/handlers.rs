@@ -172,7 +172,8 @@ where
     if !essence.eq_ignore_ascii_case(b"application/json") {
         return Err(bad("Content-Type", "the body of a QUERY is `application/json`: say so"));
     }
-    parse_variables(&body::read(body, services.body).await?)
+    let limits = **services.body.load();
+    parse_variables(&body::read(body, limits).await?)
 }
 
 /// One JSON object of at most 64 KiB. A message never repeats what was sent.

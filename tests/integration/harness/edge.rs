@@ -14,6 +14,7 @@ use prompt_edge::app::{Assembly, Opened, OpenedOrigin};
 use prompt_edge::authoring::Authoring;
 use prompt_edge::clock::{Clock, ManualClock};
 use prompt_edge::config::Config;
+use prompt_edge::live::Live;
 use prompt_edge::model::{
     Environment, KeyDigest, KeyId, OriginName, Portable, Project, PromptName, Scope,
 };
@@ -295,7 +296,7 @@ impl Edge {
 /// What serves a listener's connections, with the default settings.
 pub(crate) fn door<S>(service: Arc<S>, drain: &Drain) -> Door<S> {
     let (config, metrics) = (server::Config::default(), Metrics::new("0", "0"));
-    let places = Places::new(config.max_connections, config.max_connections_per_source, &metrics);
+    let (config, places) = (Live::new(config), Places::by_source(&metrics));
     Door { service, config, places, tls: None, drain: drain.clone() }
 }
 

@@ -234,6 +234,17 @@ impl Server {
         panic!("the server ended without saying `{phrase}`: {:?}", self.logged.seen);
     }
 
+    /// Waits for a line on standard error that has these words in it, in this order.
+    pub(crate) fn says_words(&mut self, words: &[&str]) {
+        while let Some(line) = self.logged.next() {
+            let mut said = line.split_whitespace();
+            if words.iter().all(|word| said.any(|other| other.ends_with(word))) {
+                return;
+            }
+        }
+        panic!("the server ended without saying {words:?}: {:?}", self.logged.seen);
+    }
+
     /// Sends a signal, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.id())]).status();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prompt_edge::clock::Clock;
+use prompt_edge::live::Live;
 use prompt_edge::server::{self, Door, Drain, Listener, Places, Service, Tls, tls};
 use prompt_edge::telemetry::Metrics;
 use rustls::crypto::aws_lc_rs;
@@ -66,9 +67,10 @@ impl Secured {
         let listener = Listener::bind(any).expect("a port is free");
         let address = listener.address().expect("it is one of TCP");
         let (drain, service) = (Drain::default(), Arc::new(service));
-        let places = Places::new(server.max_connections, usize::MAX, &metrics);
+        let places = Places::new(&metrics);
         let secured = Some(Arc::clone(&tls));
-        let door = Door { service, config: server, places, tls: secured, drain: drain.clone() };
+        let door =
+            Door { service, config: Live::new(server), places, tls: secured, drain: drain.clone() };
         listener.serve(&door).expect("there are descriptors left");
         Self { tls, metrics, address, drain }
     }
