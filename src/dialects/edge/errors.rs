@@ -95,9 +95,7 @@ fn detail(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::TooLarge { limit_bytes } => {
             format!("body: longer than {limit_bytes} bytes: send less").into()
         }
-        Refusal::TooSlow => {
-            "body: it did not arrive in time: send it again, without pauses".into()
-        }
+        Refusal::TooSlow => "body: it did not arrive in time: send it again, without pauses".into(),
         Refusal::Unauthenticated => "missing or invalid API key".into(),
     }
 }

@@ -82,9 +82,7 @@ fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::TooLarge { limit_bytes } => {
             format!("body: longer than {limit_bytes} bytes: send less").into()
         }
-        Refusal::TooSlow => {
-            "body: it did not arrive in time: send it again, without pauses".into()
-        }
+        Refusal::TooSlow => "body: it did not arrive in time: send it again, without pauses".into(),
         Refusal::RateLimited { .. } => {
             "Too many requests in a short time: slow down, see Retry-After".into()
         }

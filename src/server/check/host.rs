@@ -37,9 +37,7 @@ fn name(host: &[u8]) -> Result<(), &'static str> {
             [] => return Ok(()),
             [b':', ..] if rest.len() == host.len() => return Err(EMPTY),
             [b':', digits @ ..] => return port(digits),
-            [b'%', high, low, rest @ ..]
-                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
-            {
+            [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 rest
             }
             [b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=', rest @ ..] => {

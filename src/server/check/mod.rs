@@ -129,7 +129,9 @@ pub(super) fn http2<B>(request: &Request<B>) -> Result<(), Refused> {
         (None, None) => return Err(bad(":authority: there is none: name the host that is asked")),
         (Some(authority), named) => {
             host::check(authority.as_bytes()).map_err(bad)?;
-            if named.is_some_and(|named| !named.as_bytes().eq_ignore_ascii_case(authority.as_bytes())) {
+            if named
+                .is_some_and(|named| !named.as_bytes().eq_ignore_ascii_case(authority.as_bytes()))
+            {
                 return Err(bad("Host: it is not that of :authority: leave it out"));
             }
         }

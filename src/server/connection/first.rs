@@ -11,10 +11,10 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 
+use crate::server::Deadlines;
+use crate::server::connection::Protocol;
 use crate::server::connection::frames::PREFACE;
 use crate::server::connection::watch::PARTING;
-use crate::server::connection::Protocol;
-use crate::server::Deadlines;
 use crate::server::drain::Drain;
 
 /// How long a stop waits for the first request of a connection: who has just connected is about to
