@@ -81,10 +81,10 @@ where
     }
 }
 
-/// An answer, noted when it is there.
+/// An answer, until it is there.
 struct Answering<'a> {
     reply: Reply,
-    pulse: &'a Pulse,
+    pulse: &'a Arc<Pulse>,
 }
 
 impl Future for Answering<'_> {
@@ -93,11 +93,10 @@ impl Future for Answering<'_> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let Ok(mut response) = ready!(Pin::new(&mut this.reply).poll(context));
-        this.pulse.answer();
         if this.pulse.is_stopping() || leaves_unread(response.status()) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Poll::Ready(Ok(response.map(Sliced::from)))
+        Poll::Ready(Ok(response.map(|body| Sliced::new(body, Arc::clone(this.pulse)))))
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) enum Phase {
     Head,
     /// Ours: a request is worked on.
     Asked,
-    /// Ours: its answer is being written.
+    /// Ours: the end of its answer is being written.
     Answered,
     /// The peer's: we have said all, and wait for it to close.
     Leaving,
@@ -108,9 +108,11 @@ impl Pulse {
         self.has_body.store(has_body, Relaxed);
     }
 
-    /// Its answer is there.
+    /// All of its answer is there.
     pub(super) fn answer(&self) {
-        self.set(Phase::Answered);
+        if self.phase() == Phase::Asked {
+            self.set(Phase::Answered);
+        }
     }
 
     /// A frame, or a block of fields, is whole.

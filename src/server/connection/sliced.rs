@@ -2,26 +2,40 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 
+use crate::server::connection::pulse::Pulse;
+
 /// How much of a body is handed over at once, in bytes.
 const SLICE: usize = 64 << 10;
 
 /// A body in slices. hyper copies what it is handed into the buffer of the connection, and asks for
 /// more once that was taken: a peer that reads slowly holds some slices, not a copy of the whole.
+///
+/// It is dropped when hyper has all of it, or wants none: then the answer ends with what is written
+/// next. Before, a pause of the peer is no end of its turn.
 #[derive(Debug)]
 pub(super) struct Sliced {
     whole: Full<Bytes>,
     rest: Bytes,
+    pulse: Arc<Pulse>,
 }
 
-impl From<Full<Bytes>> for Sliced {
-    fn from(whole: Full<Bytes>) -> Self {
-        Self { whole, rest: Bytes::new() }
+impl Sliced {
+    /// The body of an answer.
+    pub(super) fn new(whole: Full<Bytes>, pulse: Arc<Pulse>) -> Self {
+        Self { whole, rest: Bytes::new(), pulse }
+    }
+}
+
+impl Drop for Sliced {
+    fn drop(&mut self) {
+        self.pulse.answer();
     }
 }
 
@@ -63,7 +77,7 @@ mod tests {
     async fn slices_are_the_whole() {
         for len in [0, 1, SLICE - 1, SLICE, SLICE + 1, 3 * SLICE] {
             let whole = Bytes::from((0..len).map(|n| n as u8).collect::<Vec<_>>());
-            let mut body = Sliced::from(Full::new(whole.clone()));
+            let mut body = Sliced::new(Full::new(whole.clone()), Arc::default());
             let mut read = Vec::new();
             assert_eq!(body.is_end_stream(), len == 0);
             while !body.is_end_stream() {

@@ -15,7 +15,7 @@ use super::*;
 use crate::server::reply::Reply;
 
 /// How long an answer to `/big` is, in bytes.
-const BIG: usize = 64 << 10;
+const BIG: usize = 512 << 10;
 
 /// The longest time between two looks at a connection.
 const LOOK: Duration = Duration::from_secs(2);
