@@ -129,9 +129,9 @@ pub struct Deadlines {
     pub first_byte: Duration,
     /// For the head of a request, from its first byte.
     pub header: Duration,
-    /// For the body of a request, on top of what [`Self::min_rate`] allows for its length.
+    /// How far the body of a request may fall behind [`Self::min_rate`].
     pub body: Duration,
-    /// For taking an answer, on top of what [`Self::min_rate`] allows for its length.
+    /// How far a peer may fall behind [`Self::min_rate`] in taking an answer.
     pub write: Duration,
     /// The slowest a body may come and an answer may be taken, in bytes a second.
     pub min_rate: u64,

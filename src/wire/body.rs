@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::model::Refusal;
 use crate::wire::Response;
+use crate::wire::pace::Pace;
 use crate::wire::representation::uncached_error;
 
 /// How much of a body is waited for. Without them, one caller could hold as much as it likes.
@@ -18,7 +19,7 @@ use crate::wire::representation::uncached_error;
 pub struct Limits {
     /// The longest body that is read, in bytes.
     pub bytes: u64,
-    /// How long it may take to arrive, on top of what [`Self::min_rate`] allows for what came.
+    /// How far it may fall behind [`Self::min_rate`].
     pub time: Duration,
     /// The slowest it may come, in bytes a second.
     pub min_rate: u64,
@@ -40,12 +41,11 @@ where
     if body.size_hint().lower() > limits.bytes {
         return Err(too_large);
     }
-    let began = Instant::now();
+    let mut pace = Pace::from(Instant::now(), limits.time, limits.min_rate);
     let mut body = pin!(body);
     let mut whole = BytesMut::new();
     loop {
-        let allowed = Duration::from_secs(whole.len() as u64 / limits.min_rate.max(1));
-        let frame = match timeout_at(began + limits.time + allowed, body.frame()).await {
+        let frame = match timeout_at(pace.due(), body.frame()).await {
             Ok(None) => return Ok(whole.freeze()),
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(_))) => return Err(bad("it broke off before its end: send it again")),
@@ -55,6 +55,7 @@ where
         if (whole.len() + data.remaining()) as u64 > limits.bytes {
             return Err(too_large);
         }
+        pace.pass(data.remaining() as u64, Instant::now());
         whole.put(data);
     }
 }
@@ -152,7 +153,7 @@ mod tests {
         let began = Instant::now();
         let stalling = Ticking::new(Duration::from_secs(600), &[b'x'; 2 << 10], 2);
         assert_eq!(read(stalling, LIMITS).await, Err(Refusal::TooSlow));
-        assert_eq!(began.elapsed().as_secs(), 7, "two more for what came");
+        assert_eq!(began.elapsed().as_secs(), 5, "what came pays for no pause");
     }
 
     #[tokio::test(start_paused = true)]

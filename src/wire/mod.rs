@@ -8,6 +8,7 @@
 //! * [`retry`]: reading `Retry-After`.
 //! * [`query`]: the pairs of a request target.
 //! * [`body`]: reading a request's body up to a limit.
+//! * [`pace`]: how slowly a peer may send or take.
 //! * [`client`]: asking other servers.
 //! * [`probe`]: one small request to an edge's admin listener.
 
@@ -20,6 +21,7 @@ pub mod conditional;
 pub mod directives;
 pub mod heeded;
 pub mod limits;
+pub mod pace;
 pub mod probe;
 pub mod query;
 pub mod representation;

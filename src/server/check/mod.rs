@@ -16,14 +16,14 @@ use crate::wire::representation::uncached;
 /// What is answered somewhere, to `OPTIONS *` and to methods that are answered nowhere.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS, POST, QUERY");
 
-/// The methods of IANA's registry that are not [`METHODS`]: they are known, and answered nowhere.
-const KNOWN: [&str; 35] = [
+/// The methods of IANA's registry that a route may answer, or refuse with 405: all but those that are
+/// settled here.
+const KNOWN: [&str; 33] = [
     "ACL",
     "BASELINE-CONTROL",
     "BIND",
     "CHECKIN",
     "CHECKOUT",
-    "CONNECT",
     "COPY",
     "DELETE",
     "LABEL",
@@ -38,13 +38,13 @@ const KNOWN: [&str; 35] = [
     "MOVE",
     "ORDERPATCH",
     "PATCH",
+    "POST",
     "PROPFIND",
     "PROPPATCH",
     "PUT",
     "REBIND",
     "REPORT",
     "SEARCH",
-    "TRACE",
     "UNBIND",
     "UNCHECKOUT",
     "UNLINK",
@@ -52,7 +52,6 @@ const KNOWN: [&str; 35] = [
     "UPDATE",
     "UPDATEREDIRECTREF",
     "VERSION-CONTROL",
-    "POST",
 ];
 
 /// An answer to a request that goes no further.

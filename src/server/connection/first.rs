@@ -87,7 +87,7 @@ where
     let protocol = match wait.protocol {
         Protocol::Unsaid if buffer.filled() == PREFACE => Protocol::Http2,
         Protocol::Unsaid => Protocol::Http1,
-        said => said,
+        said @ (Protocol::Http1 | Protocol::Http2) => said,
     };
     Some(First { bytes: Bytes::copy_from_slice(buffer.filled()), protocol, since })
 }

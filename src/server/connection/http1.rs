@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, StatusCode};
-use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
@@ -23,10 +22,10 @@ use crate::server::connection::drive::{Ended, Served, drive};
 use crate::server::connection::first::First;
 use crate::server::connection::io::Noted;
 use crate::server::connection::pulse::Pulse;
+use crate::server::connection::sliced::Sliced;
 use crate::server::connection::watch::Watch;
 use crate::server::drain::Drain;
 use crate::server::reply::{Reply, Service};
-use crate::wire::Response;
 
 /// The smallest buffer that hyper can be given, in bytes.
 const LEAST_BUFFER: usize = 8 << 10;
@@ -75,30 +74,29 @@ where
 impl<I, F> Served for http1::Connection<I, F>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin,
-    F: HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible>,
+    F: HttpService<Incoming, ResBody = Sliced, Error = Infallible>,
 {
     fn part(&mut self) {
         Pin::new(self).graceful_shutdown();
     }
 }
 
-/// An answer, noted when it is there.
+/// An answer, until it is there.
 struct Answering<'a> {
     reply: Reply,
-    pulse: &'a Pulse,
+    pulse: &'a Arc<Pulse>,
 }
 
 impl Future for Answering<'_> {
-    type Output = Result<Response, Infallible>;
+    type Output = Result<http::Response<Sliced>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let Ok(mut response) = ready!(Pin::new(&mut this.reply).poll(context));
-        this.pulse.answer();
         if this.pulse.is_stopping() || leaves_unread(response.status()) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Poll::Ready(Ok(response))
+        Poll::Ready(Ok(response.map(|body| Sliced::new(body, Arc::clone(this.pulse)))))
     }
 }
 

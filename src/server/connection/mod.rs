@@ -8,8 +8,8 @@
 //! ```
 //!
 //! hyper speaks both protocols; deadlines are ours. Its own for heads bounds the time between two
-//! requests as well, and sets a timer anew for each (1,340 instructions). Instead, [`io`] notes in
-//! [`pulse`] what passes, and [`watch`] looks there now and then: no clock is read and no timer set
+//! requests as well, and sets a timer anew for each (1,340 instructions). Instead, `io` notes in
+//! `pulse` what passes, and `watch` looks there now and then: no clock is read and no timer set
 //! for a request.
 //!
 //! # Invariants
@@ -28,6 +28,7 @@ mod http1;
 mod http2;
 mod io;
 mod pulse;
+mod sliced;
 mod watch;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::time::Instant;
+use crate::wire::pace::Pace;
 
 /// Whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) enum Phase {
     Head,
     /// Ours: a request is worked on.
     Asked,
-    /// Ours: its answer is being written.
+    /// Ours: the end of its answer is being written.
     Answered,
     /// The peer's: we have said all, and wait for it to close.
     Leaving,
@@ -30,7 +30,7 @@ pub(super) struct Pulse {
     phase: AtomicU8,
     /// How many heads have begun: tells one turn from the next.
     turns: AtomicU32,
-    /// A write waits for the peer, and what it has taken since, in bytes.
+    /// A write waits for the peer, and what it took since somebody looked, in bytes.
     is_stalled: AtomicBool,
     taken: AtomicU64,
     /// The process ends: no answer is followed by another.
@@ -51,10 +51,10 @@ pub(super) struct Pulse {
 pub(super) struct Owed {
     /// The stream.
     pub(super) stream: u32,
-    /// How much of its body was sent, in bytes.
+    /// How much of its body was sent since somebody looked, in bytes.
     pub(super) taken: u64,
-    /// When somebody first looked.
-    pub(super) since: Option<Instant>,
+    /// How slowly it may be taken, once somebody looked.
+    pub(super) pace: Option<Pace>,
 }
 
 impl Pulse {
@@ -108,9 +108,11 @@ impl Pulse {
         self.has_body.store(has_body, Relaxed);
     }
 
-    /// Its answer is there.
+    /// All of its answer is there.
     pub(super) fn answer(&self) {
-        self.set(Phase::Answered);
+        if self.phase() == Phase::Asked {
+            self.set(Phase::Answered);
+        }
     }
 
     /// A frame, or a block of fields, is whole.
@@ -140,9 +142,9 @@ impl Pulse {
         }
     }
 
-    /// What the peer took since a write had to wait for it, if one still does.
+    /// What the peer took since somebody looked, if a write waits for it.
     pub(super) fn stalled(&self) -> Option<u64> {
-        self.is_stalled.load(Relaxed).then(|| self.taken.load(Relaxed))
+        self.is_stalled.load(Relaxed).then(|| self.taken.swap(0, Relaxed))
     }
 
     /// The process ends.
@@ -208,7 +210,7 @@ pub(super) struct Owing<'a> {
 impl Owing<'_> {
     /// The answer on a stream has begun.
     pub(super) fn begin(&mut self, stream: u32) {
-        self.list.push(Owed { stream, taken: 0, since: None });
+        self.list.push(Owed { stream, taken: 0, pace: None });
     }
 
     /// Some of it was sent.

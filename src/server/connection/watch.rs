@@ -8,7 +8,7 @@
 //! | what                                    | deadline                       | precision      |
 //! |-----------------------------------------|--------------------------------|----------------|
 //! | head, from its first byte               | `header`                       | exact          |
-//! | answer, from a write that has to wait   | `write` + taken / `min_rate`   | exact          |
+//! | answer, from a write that has to wait   | `write` behind `min_rate`      | exact          |
 //! | nothing asked                           | `idle`                         | up to a look   |
 //!
 //! The first byte has its own place ([`first`](super::first)), and the body too
@@ -19,6 +19,7 @@
 //! Nobody is cut before a deadline, and nobody later than a look after it.
 //! (`nobody_is_cut_before_a_deadline_and_nobody_long_after_it`)
 
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -27,6 +28,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::server::Deadlines;
 use crate::server::connection::pulse::{Phase, Pulse};
+use crate::wire::pace::Pace;
 
 /// The longest time between two looks at a connection.
 const LOOK: Duration = Duration::from_secs(2);
@@ -56,7 +58,7 @@ pub(super) struct Watch {
     /// What the last look saw, and since when it may have been so.
     turn: (Phase, u32),
     since: Instant,
-    stalled_since: Option<Instant>,
+    stalled: Option<Pace>,
     /// The process ends: from when on the peer is asked to leave, and whether it was.
     ending: Option<Instant>,
     has_parted: bool,
@@ -73,7 +75,7 @@ impl Watch {
             timer: Box::pin(sleep_until(since + look)),
             turn: (Phase::Head, 1),
             since,
-            stalled_since: None,
+            stalled: None,
             ending: None,
             has_parted: false,
         }
@@ -116,8 +118,12 @@ impl Watch {
     /// What is to be done now, or when to look again.
     fn look(&mut self, pulse: &Pulse, now: Instant) -> Result<Instant, Verdict> {
         self.follow(pulse, now);
-        let dues =
-            [self.part_due(), self.turn_due(), self.stall_due(pulse), self.owed_due(pulse, now)];
+        let dues = [
+            self.part_due(),
+            self.turn_due(),
+            self.stall_due(pulse, now),
+            self.owed_due(pulse, now),
+        ];
         // A timer that every look sets anew would never fire.
         let next = Some(self.timer.deadline()).filter(|next| *next > now);
         let next = next.unwrap_or(now + self.look);
@@ -137,7 +143,6 @@ impl Watch {
         if turn != self.turn || is_busy {
             (self.turn, self.since) = (turn, now);
         }
-        self.stalled_since = pulse.stalled().map(|_| self.stalled_since.unwrap_or(now));
     }
 
     fn part_due(&self) -> Option<(Instant, Verdict)> {
@@ -159,24 +164,34 @@ impl Watch {
         Some((self.since + after, verdict))
     }
 
-    fn stall_due(&self, pulse: &Pulse) -> Option<(Instant, Verdict)> {
-        Some((self.write_due(self.stalled_since?, pulse.stalled()?), Verdict::Late("answer")))
+    /// A write waits for the peer.
+    fn stall_due(&mut self, pulse: &Pulse, now: Instant) -> Option<(Instant, Verdict)> {
+        let taken = pulse.stalled();
+        let fresh = self.pace(now);
+        self.stalled = taken.map(|taken| passed(self.stalled.unwrap_or(fresh), taken, now));
+        self.stalled.map(|pace| (pace.due(), Verdict::Late("answer")))
     }
 
+    /// Answers of HTTP/2 wait for the windows of their streams.
     fn owed_due(&self, pulse: &Pulse, now: Instant) -> Option<(Instant, Verdict)> {
         if !self.is_http2 {
             return None;
         }
         let mut owed = pulse.owed();
         let dues = owed.iter_mut().map(|owed| {
-            let since = *owed.since.get_or_insert(now);
-            self.write_due(since, owed.taken)
+            let pace = owed.pace.unwrap_or_else(|| self.pace(now));
+            let pace = passed(pace, mem::take(&mut owed.taken), now);
+            owed.pace.insert(pace).due()
         });
         dues.min().map(|due| (due, Verdict::Late("answer")))
     }
 
-    fn write_due(&self, since: Instant, taken: u64) -> Instant {
-        let allowed = Duration::from_secs(taken / self.deadlines.min_rate.max(1));
-        since + self.deadlines.write + allowed
+    fn pace(&self, now: Instant) -> Pace {
+        Pace::from(now, self.deadlines.write, self.deadlines.min_rate)
     }
+}
+
+fn passed(mut pace: Pace, bytes: u64, now: Instant) -> Pace {
+    pace.pass(bytes, now);
+    pace
 }

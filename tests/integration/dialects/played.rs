@@ -4,23 +4,27 @@
 //! line, the response with every header it has. Bodies stand there as indented JSON, and what
 //! differs from run to run in angle brackets. Variables in a URL stand there as they are meant. A
 //! line that starts with `#` says what is out of the ordinary beforehand: `# store: unreachable`,
-//! `# ledger: away`, `# warm` (the key and another prompt are in memory), `# again` (the same request
-//! was made before), `# coded` (it was, and what it asks for was coded). A coded body stands there
-//! decoded.
+//! `# ledger: away`, `# body: never comes`, `# warm` (the key and another prompt are in memory), `# again`
+//! (the same request was made before), `# coded` (it was, and what it asks for was coded). A coded body
+//! stands there decoded.
 //!
 //! To record what the edge says now, set `PROMPT_EDGE_RECORD`; the difference is a change of the
 //! API and to be reviewed as one.
 
+use std::convert::Infallible;
 use std::fmt::Write;
 use std::fs;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
+use hyper::body::{Body, Frame};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use prompt_edge::access::quota::OnLedgerLoss;
 use prompt_edge::app::OpenedOrigin;
@@ -181,6 +185,7 @@ impl Played {
                     let warm = self.edge.get(compiled("warm"), &self.edge.live).await;
                     warm.expect_status(200);
                 }
+                "# body: never comes" => {}
                 "# ledger: away" => self.edge.ledger.goes_away(),
                 "# store: busy" => self.edge.store.fail_with(Fault::Busy),
                 "# store: malformed" => self.edge.store.fail_with(Fault::Malformed),
@@ -197,7 +202,11 @@ impl Played {
         let path = request.uri().path();
         let is_of_run = path.ends_with("/compiled") || path.starts_with("/edge/v1/prompts/");
         let is_head = *request.method() == http::Method::HEAD;
-        let answer = self.edge.ask(request).await;
+        let answer = if asked.contains("# body: never comes") {
+            self.edge.ask(request.map(|_| Never)).await
+        } else {
+            self.edge.ask(request).await
+        };
         self.written(&answer, is_of_run, is_head)
     }
 
@@ -265,9 +274,26 @@ impl Played {
     }
 }
 
-/// Plans that are soon spent, and a ledger whose loss is a refusal.
+/// A body that never comes.
+struct Never;
+
+impl Body for Never {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+/// Plans that are soon spent, a ledger whose loss is a refusal, and no time for bodies that are not
+/// there.
 fn limited() -> Config {
     let mut config = Config::default();
+    config.server.deadlines.body = Duration::ZERO;
     config.limits.quota.on_ledger_loss = OnLedgerLoss::Refuse;
     let one = NonZeroU32::MIN;
     let plan = |name: &str| Plan {

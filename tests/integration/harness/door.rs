@@ -1,7 +1,7 @@
 //! A connection's server with nothing behind it: deadlines shorter than the settings allow, and a
 //! service that tells what reached it.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,11 +15,10 @@ use prompt_edge::server::connection::{self, Protocol};
 use prompt_edge::server::{Config, Deadlines, Drain, Reply, Service};
 use prompt_edge::wire::Response;
 use prompt_edge::wire::body::{self, Limits};
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 /// How long an answer to `/big` is, in bytes.
-pub(crate) const BIG: usize = 16 << 20;
+pub(crate) const BIG: usize = 8 << 20;
 
 /// Serves every connection until it is dropped.
 pub(crate) struct Door {
@@ -39,11 +38,13 @@ impl Door {
             .enable_all()
             .build()
             .expect("a runtime can be built");
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
+        listener.set_nonblocking(true).expect("a socket can be told not to block");
         let (drain, told) = (Drain::default(), Arc::new(Told::of(&config)));
         let (serving, service) = (drain.clone(), Arc::clone(&told));
         runtime.spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("it does not block");
             loop {
                 let (stream, peer) = listener.accept().await.expect("it listens");
                 let connection = (stream, Protocol::Unsaid, Peer::at(peer.ip()));
@@ -90,13 +91,14 @@ pub(crate) fn within(time: Duration) -> Config {
 struct Told {
     asked: Mutex<Vec<String>>,
     limits: Limits,
+    big: Bytes,
 }
 
 impl Told {
     fn of(config: &Config) -> Self {
         let (time, min_rate) = (config.deadlines.body, config.deadlines.min_rate);
         let limits = Limits { bytes: config.body_limit_bytes, time, min_rate };
-        Self { asked: Mutex::default(), limits }
+        Self { asked: Mutex::default(), limits, big: vec![b'x'; BIG].into() }
     }
 }
 
@@ -105,7 +107,7 @@ impl Service for Told {
         let asked = format!("{} {}", request.method(), request.uri().path());
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
         let answer = match request.uri().path() {
-            "/big" => Bytes::from(vec![b'x'; BIG]),
+            "/big" => self.big.clone(),
             _ => Bytes::from_static(b"hello\n"),
         };
         if *request.method() == Method::GET || *request.method() == Method::HEAD {

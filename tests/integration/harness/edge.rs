@@ -1,5 +1,6 @@
 //! An edge in process: the product over a real store, a clock that is moved by hand, no sockets.
 
+use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::task::{Context, Waker};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
+use hyper::body::Body;
 use prompt_edge::access::{Identity, Peer};
 use prompt_edge::app::{Assembly, Opened, OpenedOrigin};
 use prompt_edge::authoring::Authoring;
@@ -217,12 +219,18 @@ impl Edge {
     }
 
     /// Asks, and waits for the answer.
-    pub(crate) async fn ask(&self, request: Request<Full<Bytes>>) -> Answer {
+    pub(crate) async fn ask<B>(&self, request: Request<B>) -> Answer
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
         self.ask_from(PEER.address, request).await
     }
 
     /// Asks from an address.
-    pub(crate) async fn ask_from(&self, peer: IpAddr, request: Request<Full<Bytes>>) -> Answer {
+    pub(crate) async fn ask_from<B>(&self, peer: IpAddr, request: Request<B>) -> Answer
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
         let reply = self.assembly.router.handle(request, &Peer::at(peer)).await;
         Answer::of(reply.expect("a router never fails")).await
     }
