@@ -1,10 +1,11 @@
 //! Bytes in, bytes out.
 //!
-//! [`listener`] accepts, as far as there are [`places`], on the threads of [`workers`];
-//! [`activation`] is what systemd has opened; [`connection`] speaks HTTP/1.1 under deadlines,
+//! [`listener`] binds, [`activation`] is what systemd has opened; [`accept`] lets connections in, as
+//! far as there are [`places`], on the threads of [`workers`]; [`connection`] speaks HTTP/1.1 under deadlines,
 //! [`route`] hands each request to whom it concerns, [`drain`] ends it all: stop accepting, let what
 //! was started finish, then insist. [`descriptors`] is how much the system lets be open.
 
+pub mod accept;
 pub mod activation;
 pub mod connection;
 pub mod descriptors;
@@ -21,9 +22,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use accept::Door;
 pub use activation::Inherited;
 pub use drain::Drain;
-pub use listener::{Door, Listener};
+pub use listener::Listener;
 pub use places::Places;
 pub use reply::{Reply, Service};
 pub use route::Router;
