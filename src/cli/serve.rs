@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::app::{self, Edge, Haste, Opened, supervisor};
+use crate::app::{self, Edge, Haste, Opened, Supervisor};
 use crate::authoring::Authoring;
 use crate::cli::settings::Settings;
 use crate::cli::{Failure, authoring};
@@ -120,6 +120,7 @@ async fn serve(
     (inherited, descriptors): (Inherited, Option<u64>),
 ) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
+    let supervisor = Supervisor::start()?;
     let clock = Arc::new(SystemClock::default());
     let authoring = authoring(config, Arc::clone(&opened.store), clock.clone());
     let started = Edge::start(config, opened, inherited, clock).await;
@@ -136,13 +137,13 @@ async fn serve(
     }
     tracing::info!(%admin, "operators are listened to");
     warn_of_descriptors(descriptors, config.server.max_connections);
-    supervisor::ready();
-    edge.report();
+    supervisor.ready();
+    edge.report(&supervisor);
     warn_of_strays(&authoring).await;
 
     let (signal, haste) = signals.next().await;
     tracing::info!(signal, "stopping");
-    supervisor::stopping();
+    supervisor.stopping();
     tokio::select! {
         all_finished = edge.stop(haste) => {
             if !all_finished {
