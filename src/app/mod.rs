@@ -30,6 +30,7 @@ use crate::server::{
 
 pub use assembly::{Assembly, BUILD};
 pub use opening::{OpenOriginError, Opened, OpenedOrigin, open, open_origins};
+pub use supervisor::Supervisor;
 
 use memory::Memory;
 use reload::Reloader;
@@ -190,10 +191,11 @@ impl Edge {
     }
 
     /// Tells the service manager that the edge is alive, as often as it wants to know, until the end.
-    pub fn report(&self) {
+    pub fn report(&self, to: &Supervisor) {
         let (admin, workers) = (Arc::clone(&self.assembly.admin), Arc::clone(&self.workers));
         let is_alive = move || workers.have_turned() && !admin.is_stalled();
-        self.operators.tasks().spawn(supervisor::report(is_alive, self.operators.clone()));
+        let report = supervisor::report(to.clone(), is_alive, self.operators.clone());
+        self.operators.tasks().spawn(report);
     }
 
     /// Says that it stops, goes on accepting unless in haste, lets what was started finish within

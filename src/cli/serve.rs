@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::reload::Source;
-use crate::app::{self, Edge, Haste, Opened, supervisor};
+use crate::app::{self, Edge, Haste, Opened, Supervisor};
 use crate::authoring::Authoring;
 use crate::cli::settings::{Anew, Settings};
 use crate::cli::{Failure, authoring};
@@ -127,6 +127,7 @@ async fn serve(
     (content, anew): (Option<Vec<u8>>, Anew),
 ) -> Result<(), Failure> {
     let (mut signals, mut hangup) = (Signals::new()?, signal(SignalKind::hangup())?);
+    let supervisor = Supervisor::start()?;
     let clock = Arc::new(SystemClock::ticking()?);
     let authoring = authoring(config, Arc::clone(&opened.store), clock.clone());
     let started = Edge::start(config, opened, inherited, clock).await;
@@ -144,8 +145,8 @@ async fn serve(
     }
     tracing::info!(%admin, "operators are listened to");
     warn_of_descriptors(descriptors, config.server.max_connections);
-    supervisor::ready();
-    edge.report();
+    supervisor.ready();
+    edge.report(&supervisor);
     warn_of_strays(&authoring).await;
 
     let (signal, haste) = loop {
@@ -158,7 +159,7 @@ async fn serve(
         }
     };
     tracing::info!(signal, "stopping");
-    supervisor::stopping();
+    supervisor.stopping();
     tokio::select! {
         all_finished = edge.stop(haste) => {
             if !all_finished {

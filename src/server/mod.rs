@@ -1,11 +1,12 @@
 //! Bytes in, bytes out.
 //!
-//! [`listener`] accepts, as far as there are [`places`], on the threads of [`workers`];
-//! [`activation`] is what systemd has opened; [`tls`] secures where it is configured; [`connection`] speaks HTTP/1.1 and HTTP/2 under
-//! deadlines, `check` refuses what is not to be looked at, [`route`] hands each request to whom it
-//! concerns, [`drain`] ends it all: stop accepting, let what was started finish, then insist.
-//! [`descriptors`] is how much the system lets be open.
+//! [`listener`] binds, [`activation`] is what systemd has opened; [`accept`] lets connections in, as
+//! far as there are [`places`], on the threads of [`workers`]; [`tls`] secures them where it is
+//! configured; [`connection`] speaks HTTP/1.1 and HTTP/2 under deadlines, `check` refuses what is not to
+//! be looked at, [`route`] hands each request to whom it concerns, [`drain`] ends it all: stop accepting,
+//! let what was started finish, then insist. [`descriptors`] is how much the system lets be open.
 
+pub mod accept;
 pub mod activation;
 mod check;
 pub mod connection;
@@ -23,9 +24,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use accept::Door;
 pub use activation::Inherited;
 pub use drain::Drain;
-pub use listener::{Door, Listener};
+pub use listener::Listener;
 pub use places::Places;
 pub use reply::{Reply, Service};
 pub use route::Router;

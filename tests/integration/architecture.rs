@@ -170,9 +170,10 @@ fn every_path_named_in_the_docs_exists() {
     for (doc, text) in documents().into_iter().chain(module_docs) {
         for quoted in quoted(&text) {
             let path = quoted.split("::").next().unwrap_or_default();
-            let is_path = ["src/", "tests/", "benches/", "docs/", "examples/", "scripts/"]
-                .iter()
-                .any(|folder| path.starts_with(folder));
+            let is_path =
+                ["src/", "tests/", "benches/", "docs/", "examples/", "packaging/", "scripts/"]
+                    .iter()
+                    .any(|folder| path.starts_with(folder));
             let is_pattern = path.contains(['<', '{', '*', '…', ' ']);
             if is_path && !is_pattern && !root().join(path).exists() {
                 missing.push(format!("{} names `{path}`, which does not exist", doc.display()));

@@ -7,10 +7,17 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use http::Request;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use prompt_edge::access::Peer;
+use prompt_edge::server::{Drain, Inherited, Listener, ListenerConfig, Reply, Service};
+use prompt_edge::wire::Response;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use crate::harness::client::Client;
+use crate::harness::edge::door;
 use crate::harness::process::{Folder, PATIENCE, Server};
 
 const GREETING: &str = "/api/v1/prompts/greeting/compiled";
@@ -218,4 +225,48 @@ async fn a_connection_that_is_kept_is_told_that_it_ends_before_it_does() {
     while kept.get_as(&key, GREETING).await.header("connection") != "close" {}
     kept.closed().await;
     ended(server).await;
+}
+
+/// Answers with its name.
+struct Named(&'static str);
+
+impl Service for Named {
+    fn call(&self, _: Request<Incoming>, _: &Peer) -> Reply {
+        Reply::now(Response::new(Full::from(self.0)))
+    }
+}
+
+async fn listening(address: SocketAddr) -> Listener {
+    let opened = Listener::open(&ListenerConfig::clear(address), &mut Inherited::default()).await;
+    opened.expect("the port is free, or shared")
+}
+
+#[tokio::test]
+async fn who_waits_to_be_accepted_at_the_end_is_answered_and_who_comes_then_finds_the_next() {
+    let first = listening("127.0.0.1:0".parse().expect("an address")).await;
+    let address = first.address().expect("it is one of TCP");
+    let mut waiting = JoinSet::new();
+    for _ in 0..20 {
+        let mut client = Client::to(address).await;
+        waiting.spawn(async move { client.get("/", &[]).await });
+    }
+    let second = listening(address).await;
+    let (leaving, staying) = (Drain::default(), Drain::default());
+    first.serve(&door(Arc::new(Named("first")), &leaving)).expect("there are descriptors left");
+    second.serve(&door(Arc::new(Named("second")), &staying)).expect("there are descriptors left");
+
+    // The loop that accepts has not run yet, and finds the end when it does.
+    let mut finishing = JoinSet::new();
+    finishing.spawn(async move { leaving.finish(PATIENCE).await });
+    while finishing.try_join_next().is_none() {
+        assert_eq!(Client::to(address).await.get("/", &[]).await.status, 200);
+    }
+
+    for answer in waiting.join_all().await {
+        assert_eq!(answer.text(), "first");
+    }
+    for _ in 0..20 {
+        assert_eq!(Client::to(address).await.get("/", &[]).await.text(), "second");
+    }
+    staying.finish(PATIENCE).await;
 }

@@ -151,6 +151,29 @@ fn one_source_has_its_share_and_a_unix_socket_is_no_source() {
     assert!(metrics(&server).contains("prompt_edge_shed_total{reason=\"source\"} 1\n"));
 }
 
+/// The names of threads are Linux's to tell.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn so_many_threads_serve_connections_and_all_else_is_done_elsewhere() {
+    let folder = Folder::with_project();
+    folder.publish("greeting", "Hello");
+    let key = folder.key("live");
+    let server = folder.serve("--workers 3");
+
+    for _ in 0..8 {
+        assert_eq!(Client::to(server.address).await.get_as(&key, GREETING).await.status, 200);
+    }
+
+    let tasks = fs::read_dir(format!("/proc/{}/task", server.id())).expect("the server runs");
+    let names = tasks.map(|task| {
+        let task = task.expect("the folder can be read").path();
+        fs::read_to_string(task.join("comm")).expect("a thread has a name")
+    });
+    let mut workers: Vec<_> = names.filter(|name| name.starts_with("worker-")).collect();
+    workers.sort();
+    assert_eq!(workers, ["worker-0\n", "worker-1\n", "worker-2\n"]);
+}
+
 /// What is counted. The operators' listener has places of its own.
 fn metrics(server: &Server) -> String {
     let mut operator = Raw::to(server.admin);
