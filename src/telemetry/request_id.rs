@@ -44,6 +44,8 @@ fn fresh() -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn of_value(value: &str) -> HeaderValue {
@@ -62,5 +64,20 @@ mod tests {
             assert_eq!(of_value(bad).len(), 36, "{bad:?} should be replaced");
         }
         assert_ne!(of(&HeaderMap::new()), of(&HeaderMap::new()));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_the_name_fits_into_a_log_line(
+            bytes in proptest::collection::vec(any::<u8>(), 0..40), like in "[A-Za-z0-9._ -]{0,140}",
+        ) {
+            for bytes in [&bytes[..], like.as_bytes()] {
+                let Ok(sent) = HeaderValue::from_bytes(bytes) else { continue };
+                let id = of(&HeaderMap::from_iter([(X_REQUEST_ID, sent.clone())]));
+                prop_assert!(id == sent || id.len() == 36);
+                prop_assert!((1..=128).contains(&id.len()) && !id.as_bytes().contains(&b' '));
+                prop_assert!(id.as_bytes().iter().all(u8::is_ascii_graphic));
+            }
+        }
     }
 }
