@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod allocations;
 mod architecture;
 mod cli;
 mod client;
@@ -20,6 +21,7 @@ mod foreign;
 mod freshness;
 mod harness;
 mod hooks;
+mod hostile;
 mod limits;
 mod logs;
 mod months;
