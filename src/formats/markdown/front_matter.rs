@@ -48,8 +48,8 @@ pub(super) fn read(yaml: Option<&str>) -> Result<Value, Error> {
 }
 
 /// The longest front matter that is read. libyaml takes time with the square of some inputs, such
-/// as mappings nested in a line: a second for 64 KiB of the worst, a day for a file of 16 MiB.
-const MAX_BYTES: usize = 64 << 10;
+/// as mappings nested in a line: half a second for 32 KiB of the worst, a day for a file of 16 MiB.
+const MAX_BYTES: usize = 32 << 10;
 
 /// Translates YAML to JSON, where it has a JSON form.
 fn to_json(yaml: yaml_serde::Value, place: &Place<'_>) -> Result<Value, Misfit> {
