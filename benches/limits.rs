@@ -1,4 +1,4 @@
-//! What plan limits cost a request, in nanoseconds. `benches/limits_instructions.rs` counts
+//! What plan limits cost a request, in nanoseconds. `benches/hit_instructions.rs` counts
 //! instructions, which other work on the machine does not change.
 //!
 //! * `spend`: both limits of a plan, as a hit takes them: one request of the rate, one of the month.

@@ -91,11 +91,7 @@ impl Edge {
             .enable_all()
             .build()
             .expect("a runtime can be made");
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let store = SqliteStore::open(sqlite::Config::at(folder.path().join("bench.db")));
-        let sqlite = Arc::new(store.expect("the store opens"));
-        let store: Arc<dyn Store> = sqlite.clone();
-        let (change, token) = runtime.block_on(fill(&store, plan));
+        let Stocked { store, sqlite, change, token, folder } = Stocked::with(&runtime, plan);
         tokens::warm();
         let origins = origins(&store);
         let opened = Opened { store: Arc::clone(&store), ledger: sqlite, origins };
@@ -151,6 +147,34 @@ impl Edge {
             answer.headers().get(CACHE_STATUS).expect("it is on every answer"),
             cache_status
         );
+    }
+}
+
+/// A store with a project, one published prompt and a key.
+pub(crate) struct Stocked {
+    store: Arc<dyn Store>,
+    sqlite: Arc<SqliteStore>,
+    change: Change,
+    pub(crate) token: String,
+    // Dropped last: by then the store has closed its file.
+    folder: TempDir,
+}
+
+impl Stocked {
+    /// The project is on a plan of the configuration.
+    pub(crate) fn with(runtime: &Runtime, plan: &PlanName) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let store = SqliteStore::open(sqlite::Config::at(folder.path().join("bench.db")));
+        let sqlite = Arc::new(store.expect("the store opens"));
+        let store: Arc<dyn Store> = sqlite.clone();
+        let (change, token) = runtime.block_on(fill(&store, plan));
+        Self { store, sqlite, change, token, folder }
+    }
+
+    /// It as an edge opens it.
+    pub(crate) fn opened(&self) -> Opened {
+        let (store, ledger) = (Arc::clone(&self.store), Arc::clone(&self.sqlite) as _);
+        Opened { store, ledger, origins: Vec::new() }
     }
 }
 

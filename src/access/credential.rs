@@ -165,6 +165,9 @@ impl fmt::Debug for Secret {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -218,5 +221,36 @@ mod tests {
         assert!(secret.reveal().starts_with(secret.prefix()));
         assert_eq!(secret.prefix().len(), "pk_live_".len() + 4);
         assert_ne!(secret.digest(), Secret::new("live").unwrap().digest());
+    }
+
+    proptest! {
+        #[test]
+        fn a_token_is_the_same_in_either_header(
+            scheme in "(?i)bearer", token in "[!-~]{1,512}", blanks in "[ \t]{0,3}",
+        ) {
+            let bearer = format!("{scheme} {blanks}{token}");
+            let one = |name, value: &str| HeaderMap::from_iter([(name, value.parse().unwrap())]);
+            let digest = |headers| Token::of(&headers).map(Token::digest);
+
+            let expected = Token::presented(token.as_bytes()).map(Token::digest);
+            prop_assert!(expected.is_some());
+            prop_assert_eq!(digest(one(AUTHORIZATION, &bearer)), expected);
+            prop_assert_eq!(digest(one(X_API_KEY, &token)), expected);
+        }
+
+        #[test]
+        fn no_bytes_panic_and_a_token_stands_in_them_as_it_is(
+            bytes in vec(any::<u8>(), 0..80), like in "(?i)(bearer|basic)?[ \t]{0,2}[ -~é]{0,8}",
+        ) {
+            for bytes in [&bytes[..], like.as_bytes(), &[b"Bearer ", &bytes[..]].concat()] {
+                let Ok(value) = HeaderValue::from_bytes(bytes) else { continue };
+                for name in [AUTHORIZATION, X_API_KEY] {
+                    let headers = HeaderMap::from_iter([(name, value.clone())]);
+                    let Some(Token(token)) = Token::of(&headers) else { continue };
+                    prop_assert!(bytes.ends_with(token));
+                    prop_assert!(token.iter().all(u8::is_ascii_graphic) && !token.is_empty());
+                }
+            }
+        }
     }
 }

@@ -225,12 +225,34 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_header_panics(value in "[ -~]{0,60}") {
-            let guesses = guesses(&["0.0.0.0/0", "::/0"]);
+        fn an_address_is_read_in_every_form_of_it(v4: [u8; 4], v6: [u16; 8], port: Option<u16>) {
+            let guesses = guesses(&["10.0.0.1/32"]);
+            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+            let (v4, v6) = (IpAddr::from(v4), IpAddr::from(v6));
+            let of = |name, value: &str| guesses.behind_proxies(ip("10.0.0.1"), &headers(name, value));
 
-            for name in [FORWARDED, X_FORWARDED_FOR] {
-                guesses.source(ip("10.0.0.1"), &headers(name, &value));
+            for (address, text) in [(v4, format!("{v4}{port}")), (v6, format!("[{v6}]{port}"))] {
+                let address = address.to_canonical();
+                prop_assert_eq!(of(X_FORWARDED_FOR, &format!("garbage, {text}")), address);
+                let element = format!("for=unknown, proto=http;FOR=\"{text}\"");
+                prop_assert_eq!(of(FORWARDED, &element), address);
+            }
+            prop_assert_eq!(of(X_FORWARDED_FOR, &v6.to_string()), v6.to_canonical());
+        }
+
+        #[test]
+        fn no_bytes_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..60),
+            like in r#"(for=|by=|\[|\]|:|;|,|\x22|[0-9a-f.]{1,4}){0,20}"#,
+        ) {
+            let guesses = guesses(&["0.0.0.0/0", "::/0"]);
+            for bytes in [&bytes[..], like.as_bytes()] {
+                let Ok(value) = HeaderValue::from_bytes(bytes) else { continue };
+                for name in [FORWARDED, X_FORWARDED_FOR] {
+                    guesses.source(ip("10.0.0.1"), &HeaderMap::from_iter([(name, value.clone())]));
+                }
             }
         }
+
     }
 }

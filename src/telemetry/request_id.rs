@@ -55,6 +55,8 @@ fn fresh(now: Timestamp) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -79,5 +81,20 @@ mod tests {
         let id: Uuid = one.to_str().unwrap().parse().unwrap();
         assert_eq!(id.get_version_num(), 7);
         assert_eq!(id.get_timestamp().unwrap().to_unix().0, 1_700_000_000);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_the_name_fits_into_a_log_line(
+            bytes in proptest::collection::vec(any::<u8>(), 0..40), like in "[A-Za-z0-9._ -]{0,140}",
+        ) {
+            for bytes in [&bytes[..], like.as_bytes()] {
+                let Ok(sent) = HeaderValue::from_bytes(bytes) else { continue };
+                let id = of(&HeaderMap::from_iter([(X_REQUEST_ID, sent.clone())]));
+                prop_assert!(id == sent || id.len() == 36);
+                prop_assert!((1..=128).contains(&id.len()) && !id.as_bytes().contains(&b' '));
+                prop_assert!(id.as_bytes().iter().all(u8::is_ascii_graphic));
+            }
+        }
     }
 }

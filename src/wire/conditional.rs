@@ -225,6 +225,20 @@ mod tests {
         }
 
         #[test]
+        fn a_list_names_the_tags_in_it_and_no_other(
+            others in proptest::collection::vec("(W/)?\"[!#-~]{0,8}\"", 0..6),
+            place in 0..6_usize,
+            separator in "[ \t]{0,2},[ \t,]{0,3}",
+        ) {
+            let tag = ETag::of(b"x");
+            let mut listed = others.clone();
+            listed.insert(place.min(others.len()), tag.as_str().to_owned());
+
+            prop_assert!(named(&tag, &[&listed.join(&separator)]));
+            prop_assert!(!named(&tag, &[&others.join(&separator)]));
+        }
+
+        #[test]
         fn no_bytes_panic(line in proptest::collection::vec(32_u8..=255, 0..60)) {
             if let Ok(line) = HeaderValue::from_bytes(&line) {
                 ETag::of(b"x").is_named_by(&HeaderMap::from_iter([(IF_NONE_MATCH, line)]));

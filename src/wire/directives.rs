@@ -245,6 +245,21 @@ mod tests {
 
     proptest! {
         #[test]
+        fn directives_say_the_same_in_one_line_or_in_several_and_in_any_order(
+            said in proptest::collection::vec(
+                "(?i)(max-age|s-maxage|stale-if-error|stale-while-revalidate|max-stale)(=([0-9a]{0,12}|\"[0-9a]{0,12}\"))?\
+                 |(?i)(no-cache|no-store|private=\"a, b\"|must-revalidate|only-if-cached|x)",
+                0..6,
+            ),
+        ) {
+            let lines: Vec<_> = said.iter().map(String::as_str).rev().collect();
+            let (one, several) = (headers(&[&said.join(", ")]), headers(&lines));
+
+            prop_assert_eq!(allowed(&one), allowed(&several));
+            prop_assert_eq!(Demand::of(&one), Demand::of(&several));
+        }
+
+        #[test]
         fn no_bytes_panic_and_another_directive_never_allows_more(
             line in proptest::collection::vec(32_u8..=255, 0..60),
             more in "(no-store|no-cache|max-age=[0-9]{1,30}|stale-if-error=[0-9]{1,4})",

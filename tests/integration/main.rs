@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod allocations;
 mod architecture;
 mod certificates;
 mod cli;
@@ -27,6 +28,7 @@ mod harness;
 mod hooks;
 mod lane;
 mod http2;
+mod hostile;
 mod limits;
 mod listeners;
 mod logs;

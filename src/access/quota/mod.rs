@@ -160,6 +160,11 @@ impl Books {
         signed(self.granted) - signed(remaining)
     }
 
+    /// Whether the ledger knows of all that was granted that it is spent, or nothing was granted.
+    fn is_settled(&self) -> bool {
+        u64::try_from(self.reported) == Ok(self.granted)
+    }
+
     /// What was admitted in a month without the ledger.
     fn overdraft_of(&self, month: Month) -> Overdraft {
         let none = Overdraft { month, drawn: 0, unreported: 0 };
@@ -430,7 +435,9 @@ impl Meter {
         let mut books = self.books();
         books.overdraft_is_known(month, overdrawn);
         books.renewed_at = now;
-        if is_present && leased.is_continued {
+        // The ledger ends a lease of which it knows every request spent. None of it was lost, so
+        // what was given back since then can be spent, and is given back still.
+        if is_present && (leased.is_continued || books.is_settled()) {
             books.granted = books.granted.saturating_add(leased.granted);
             books.reported += spent;
             lease.hear(&leased, now);

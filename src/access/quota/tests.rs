@@ -619,6 +619,27 @@ async fn what_is_given_back_can_be_spent_again() {
     assert_eq!(meter.budget(given.now()).unwrap().remaining, 0);
 }
 
+/// The ledger ends a lease that is spent. Whoever asked just before that has it asked once more.
+#[tokio::test]
+async fn what_is_given_back_after_the_ledger_ended_the_lease_can_be_spent_again() {
+    let given = Given::new();
+    let meter = given.meter(3);
+    let mut receipts = Vec::new();
+    for _ in 0..3 {
+        receipts.push(meter.spend().await.unwrap());
+    }
+    renew(&meter).await.unwrap();
+    assert_eq!(given.ledger.counts(given.month()), (3, 0));
+
+    receipts.pop().unwrap().refund();
+    renew(&meter).await.unwrap();
+    receipts.pop().unwrap().refund();
+
+    assert_eq!(spend_all(&meter).await, (2, Unspent::Spent));
+    meter.settle().await;
+    assert_eq!(given.ledger.counts(given.month()), (3, 0));
+}
+
 #[tokio::test]
 async fn a_receipt_that_is_dropped_keeps_its_place() {
     let given = Given::new();

@@ -245,6 +245,31 @@ mod tests {
 
     proptest! {
         #[test]
+        fn variables_are_read_as_they_were_written(
+            said in proptest::collection::hash_map(any::<String>(), any::<Option<String>>(), 0..6),
+        ) {
+            let variables = Map::from_iter(said.into_iter().map(|(name, value)| (name, value.into())));
+            let json = serde_json::to_vec(&variables).unwrap();
+
+            let read = parse_variables(&json);
+
+            prop_assert_eq!(read.ok(), Some(variables));
+        }
+
+        #[test]
+        fn no_change_to_variables_panics_or_is_repeated(
+            at in 0..48_usize, length in 0..12_usize, splice in r#"[\[\]{}",:\\0-9eu\x00-\x1f-]{0,6}"#,
+        ) {
+            let json = r#"{"who":{"name":"s3cret","n":[1,2.50,-1e400]},"\u00e9":null,"ok":true}"#;
+            let changed = format!("{}{splice}{}", &json[..at], &json[at + length..]);
+
+            if let Err(refusal) = parse_variables(changed.as_bytes()) {
+                let Refusal::BadInput { problem, .. } = refusal else { panic!("{refusal:?}") };
+                prop_assert!(!problem.contains("s3cret"));
+            }
+        }
+
+        #[test]
         fn no_query_panics(query in r"([a-z%=&+{}\x22]|variables=|resolve=|\PC){0,40}") {
             for (name, value) in query::pairs(&query) {
                 if *name == *b"variables" {
