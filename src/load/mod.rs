@@ -9,14 +9,14 @@
 //! # The idea
 //!
 //! An *open loop*: every request has a due time on a fixed [`schedule`], and its latency counts from
-//! there. Free connections take what is due from a [`line`], whoever comes first. Without a rate the
+//! there. Free connections take what is due from a `line`, whoever comes first. Without a rate the
 //! loop is *closed*, as fast as connections go; then latencies are service times, and the report
 //! says so.
 //!
 //! # Parts
 //!
 //! [`target`] holds every request ready made, [`choice`] draws one by its number, [`connection`]
-//! asks, [`worker`] is a thread with connections of its own, [`recorder`] counts. [`figures`] makes
+//! asks, `worker` is a thread with connections of its own, [`recorder`] counts. [`figures`] makes
 //! numbers of it, [`table`], [`json`] and [`plot`] show them.
 //!
 //! # Invariants

@@ -145,7 +145,11 @@ mod tests {
 
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{svg}");
         for color in ["#0072B2", "#D55E00"] {
-            assert_eq!(svg.matches(color).count(), 2, "a line, and its sample in the legend: {svg}");
+            assert_eq!(
+                svg.matches(color).count(),
+                2,
+                "a line, and its sample in the legend: {svg}"
+            );
         }
         let words = ["http://a", "https://b", "90 %", "99.9 %", "10.0 µs", "latency", "&lt;by&gt;"];
         for word in words {
