@@ -51,6 +51,7 @@ use prompt_edge::app;
 use prompt_edge::clock::SystemClock;
 use prompt_edge::config::Config;
 use prompt_edge::model::PlanName;
+use prompt_edge::server::{Inherited, ListenerConfig};
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 
@@ -177,16 +178,19 @@ fn serve_edge(
 ) {
     let stocked = Stocked::with(runtime, plan);
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    (config.server.listen, config.admin.listen) = (any, any);
+    (config.listeners, config.admin.listen) = (vec![ListenerConfig::clear(any)], any);
+    config.server.workers = 1;
     config.server.drain.delay = Duration::ZERO;
-    let clock = Arc::new(SystemClock::default());
-    let edge = runtime.block_on(app::Edge::start(&config, stocked.opened(), clock));
+    let clock = Arc::new(SystemClock::ticking().expect("there is a thread left"));
+    let edge =
+        runtime.block_on(app::Edge::start(&config, stocked.opened(), Inherited::default(), clock));
     let edge = edge.expect("it starts");
-    let (address, key) = (edge.address(), stocked.token.clone());
+    let address = edge.address().expect("it is one of TCP");
+    let key = stocked.token.clone();
 
     let client = runtime.spawn_blocking(move || ask(address, &key, is_known, requests));
     runtime.block_on(client).expect("every request is answered");
-    runtime.block_on(edge.stop());
+    runtime.block_on(edge.stop(app::Haste::Now));
 }
 
 fn serve_bare(runtime: &Runtime, is_known: bool, requests: u64) {

@@ -15,6 +15,7 @@
 //! | mechanisms | [`ledger`] [`origins`] [`cache`] [`snapshot`]                      |
 //! | verbs      | [`access`] [`delivery`] [`authoring`] [`hooks`]                    |
 //! | north side | [`dialects`] [`admin`] [`server`]                                  |
+//! | tools      | [`load`]                                                           |
 //! | assembly   | [`config`] [`app`] [`cli`]                                         |
 //!
 //! # Words
@@ -53,6 +54,7 @@ pub mod hooks;
 pub mod dialects;
 pub mod admin;
 pub mod server;
+pub mod load;
 pub mod config;
 pub mod app;
 pub mod cli;

@@ -10,6 +10,7 @@
 //! | 64        | the command line is wrong                               |
 //! | 78        | the configuration is wrong                              |
 
+mod bench;
 mod check;
 mod demo;
 mod keys;
@@ -91,6 +92,14 @@ enum Command {
     Health(operator::Server),
     /// Whether a server should be sent requests: exit code 0 or 1, for container probes.
     Ready(operator::Server),
+    /// Ask a server at a rate, and say how long its answers took.
+    ///
+    /// With --rate each request is due at its time, whether others are answered or not, and its
+    /// latency counts from there: a server that stalls is late for everything that was due
+    /// meanwhile. A generator that waits for answers before it asks again leaves those requests out,
+    /// which is called coordinated omission (Gil Tene, "How NOT to Measure Latency"). Without --rate
+    /// this is such a one: it tells the throughput, and its latencies are service times.
+    Bench(Box<bench::Arguments>),
     /// Write a completion script to standard output.
     Completions {
         /// The shell to write it for.
@@ -125,6 +134,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure>
         Command::Why(arguments) => why::run(&settings, &arguments),
         Command::Health(server) => probe::run(&settings, &server, "/livez"),
         Command::Ready(server) => probe::run(&settings, &server, "/readyz"),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "prompt-edge", &mut script);

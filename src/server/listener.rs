@@ -20,7 +20,6 @@ use crate::server::ListenerConfig;
 use crate::server::accept::{Door, accept};
 use crate::server::activation::{Inherited, Socket};
 use crate::server::reply::Service;
-use crate::server::tls::Tls;
 use crate::server::workers::Workers;
 
 /// Sockets that are bound, and that nobody accepts from yet.
