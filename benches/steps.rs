@@ -1,14 +1,19 @@
 //! What each step of a hit costs, in the order in which `server::route` takes them. All of them
 //! together are `delivery/hit` and `delivery/not_modified` of `benches/delivery.rs`.
 //!
-//! * `request_id`, `request_id_new`: the caller's own name for the request, or a new one.
-//! * `token`: finding the credential in the headers; `digest`: what stores know it by.
-//! * `key`: the key of that digest, and what it may; `caller`: the three together, and its scope.
-//! * `answer`: the answer of a target, and whether it is fresh.
+//! * `heeded`: finding the fields that matter in the head.
+//! * `recall`: the answer of a token and a target, bytes compared.
+//! * `moment`: the present time, to within a tick.
+//! * `readmit`: whether the key is still good for this.
+//! * `judge`: whether the answer is fresh.
 //! * `rate`, `month`: what a request takes of its plan, apart; `spend`: both, as a hit takes them.
-//! * `respond_200`, `respond_304`: status and headers of the answer.
+//! * `request_id`, `request_id_new`: the caller's own name for the request, or a new one.
+//! * `send_200`, `send_304`: status and headers of the answer.
 //! * `settle`: what the answer says of the limits, which far from their end is nothing.
-//! * `count`: the counters and the histogram of the route, and of the cache.
+//! * `count`: the counters of the route and of the cache.
+//!
+//! Beside them, for whoever takes the long way: `digest`, what stores know a token by, and `key`, the
+//! key of that digest.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up has nothing to say")]
 
@@ -17,18 +22,20 @@ mod support;
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use prompt_edge::access::Presented;
 use prompt_edge::access::credential::Token;
 use prompt_edge::access::quota::Attempt;
 use prompt_edge::clock::{Clock, SystemClock};
+use prompt_edge::delivery::Line;
 use prompt_edge::model::Scope;
 use prompt_edge::telemetry::request_id::{self, X_REQUEST_ID};
-use prompt_edge::wire::caching::Outcome;
+use prompt_edge::wire::caching::{CacheStatus, Outcome};
+use prompt_edge::wire::heeded::Heeded;
 
-use support::{Ask, Edge, limited, seldom_renewed};
+use support::{Ask, Edge, PEER, limited, seldom_renewed};
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
@@ -53,19 +60,31 @@ fn who(criterion: &mut Criterion, edge: &Edge, ask: &Ask) {
     let mut group = criterion.benchmark_group("steps");
     group.throughput(Throughput::Elements(1));
     let (gate, headers) = (&edge.assembly.gate, ask.headers());
-    let named = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_static("job-7"))]);
+    let clock = SystemClock::ticking().expect("there is a thread left");
+    let now = clock.now();
     let token = || Token::of(headers).expect("it has a key");
-    let (digest, now) = (token().digest(), SystemClock::default().now());
+    let (digest, line) = (token().digest(), line(edge, ask));
+    let named = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_static("job-7"))]);
 
-    group.bench_function("request_id", |bencher| bencher.iter(|| request_id::of(&named)));
-    group.bench_function("request_id_new", |bencher| bencher.iter(|| request_id::of(headers)));
-    group.bench_function("token", |bencher| bencher.iter(|| Token::of(black_box(headers))));
+    group.bench_function("heeded", |bencher| bencher.iter(|| Heeded::of(black_box(headers))));
+    group.bench_function("recall", |bencher| bencher.iter(|| self::line(edge, ask)));
+    group.bench_function("moment", |bencher| bencher.iter(|| clock.recently()));
+    group.bench_function("readmit", |bencher| {
+        bencher.iter(|| gate.readmits(line.caller(), Scope::Deliver, now));
+    });
+    group.bench_function("request_id", |bencher| bencher.iter(|| request_id::of(&named, now)));
+    group.bench_function("request_id_new", |bencher| bencher.iter(|| request_id::of(headers, now)));
     group.bench_function("digest", |bencher| bencher.iter(|| token().digest()));
     group.bench_function("key", |bencher| bencher.iter(|| gate.keyring().recall(&digest, now)));
-    group.bench_function("caller", |bencher| {
-        bencher.iter(|| gate.recall(headers, Scope::Deliver).expect("it is known"));
-    });
     group.finish();
+}
+
+/// What the fast lane knows of a request.
+fn line(edge: &Edge, ask: &Ask) -> Arc<Line> {
+    let heeded = Heeded::of(ask.headers()).expect("the head is plain");
+    let presented = Presented::of(&heeded, PEER).expect("it has a key");
+    let target = ask.uri().path_and_query().expect("it has a path").as_str();
+    edge.assembly.delivery.recall(presented, target).expect("it is in memory")
 }
 
 /// What it takes of its plan.
@@ -73,7 +92,8 @@ fn limits(criterion: &mut Criterion, edge: &Edge, ask: &Ask) {
     let mut group = criterion.benchmark_group("steps");
     group.throughput(Throughput::Elements(1));
     let gate = &edge.assembly.gate;
-    let caller = gate.recall(ask.headers(), Scope::Deliver).expect("the key is known");
+    let line = line(edge, ask);
+    let caller = line.caller();
     let limits = gate.book().limits_of(&caller.grant().project, || true);
     let (meter, now) = (limits.meter(), SystemClock::default().now());
 
@@ -87,9 +107,9 @@ fn limits(criterion: &mut Criterion, edge: &Edge, ask: &Ask) {
             }
         });
     });
-    let spend = || match gate.try_spend(&caller) {
+    let spend = || match gate.try_spend(caller, now) {
         Some(spent) => spent.expect("the plan is far from its end"),
-        None => edge.runtime.block_on(gate.spend(&caller)).expect("the ledger answers"),
+        None => edge.runtime.block_on(gate.spend(caller)).expect("the ledger answers"),
     };
     group.bench_function("spend", |bencher| bencher.iter(spend));
     group.bench_function("settle", |bencher| {
@@ -107,23 +127,27 @@ fn limits(criterion: &mut Criterion, edge: &Edge, ask: &Ask) {
 fn what(criterion: &mut Criterion, edge: &Edge, ask: &Ask, again: &Ask) {
     let mut group = criterion.benchmark_group("steps");
     group.throughput(Throughput::Elements(1));
-    let (gate, delivery) = (&edge.assembly.gate, &edge.assembly.delivery);
-    let caller = gate.recall(ask.headers(), Scope::Deliver).expect("the key is known");
-    let target = ask.uri().path_and_query().expect("it has a path").as_str();
-    let recall = || delivery.recall(&caller, target).expect("it is in memory");
-    let answer = recall();
-    let route = Arc::clone(&answer.finished().route);
+    let (delivery, line) = (&edge.assembly.delivery, line(edge, ask));
+    let clock = SystemClock::default();
+    let moment = clock.recently();
+    let finished = line.finished();
+    let id = HeaderValue::from_static("job-7");
 
-    group.bench_function("answer", |bencher| bencher.iter(recall));
+    group.bench_function("judge", |bencher| bencher.iter(|| delivery.judge(&line, moment)));
     for (scenario, ask, status) in
-        [("respond_200", ask, StatusCode::OK), ("respond_304", again, StatusCode::NOT_MODIFIED)]
+        [("send_200", ask, StatusCode::OK), ("send_304", again, StatusCode::NOT_MODIFIED)]
     {
-        assert_eq!(answer.respond(ask.headers()).status(), status);
-        group.bench_function(scenario, |bencher| bencher.iter(|| answer.respond(ask.headers())));
+        let send = || {
+            let heeded = Heeded::of(ask.headers()).expect("the head is plain");
+            let variant = finished.representation.choose_plain(&heeded, ask.headers());
+            finished.representation.send(variant, CacheStatus::of(Outcome::Hit), id.clone())
+        };
+        assert_eq!(send().status(), status);
+        group.bench_function(scenario, |bencher| bencher.iter(send));
     }
     group.bench_function("count", |bencher| {
         bencher.iter(|| {
-            route.answered(&Method::GET, StatusCode::OK, black_box(Duration::from_micros(20)));
+            finished.route.recalled(black_box(false), black_box(false));
             delivery.count(Outcome::Hit);
         });
     });

@@ -13,16 +13,18 @@ use std::path::Path;
 use allocation_counter::measure;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, FORWARDED, IF_NONE_MATCH, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use prompt_edge::access::credential::{Token, X_API_KEY};
+use prompt_edge::access::credential::Token;
 use prompt_edge::access::guesses::{self, Guesses};
 use prompt_edge::compile::template::Template;
 use prompt_edge::config::units;
 use prompt_edge::dialects::{edge, promptot};
 use prompt_edge::formats::{bundle, content, edition, markdown};
 use prompt_edge::model::PromptName;
+use prompt_edge::model::Timestamp;
 use prompt_edge::snapshot::image;
 use prompt_edge::telemetry::request_id;
 use prompt_edge::wire::caching::{Allowance, Demand};
+use prompt_edge::wire::heeded::{Heeded, X_API_KEY};
 use prompt_edge::wire::{ETag, query, retry};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -113,7 +115,9 @@ const WHO: Hard = (
         }
         assert!(Token::of(&one(X_API_KEY, text)).is_none(), "it is too long");
         assert!(Token::of(&one(AUTHORIZATION, &format!("Bearer {text}"))).is_none());
-        request_id::of(&one(request_id::X_REQUEST_ID, text));
+        let named = one(request_id::X_REQUEST_ID, text);
+        request_id::of(&named, Timestamp::default());
+        Heeded::of(&named);
     },
     &["a", ",", ";", "for=1.1.1.1,", "for=\"[", "[", ":", "1.1.1.1,", "::1,", " "],
 );

@@ -279,11 +279,11 @@ async fn an_operator_reloads_and_is_told_what_came_of_it() {
     let plain = operator.ask(Method::POST, "/admin/reload", &[], "").await;
     let get = operator.get("/admin/reload", &[]).await;
 
-    let waiting = json!({"key": "cache.answers", "running": "128 MiB", "configured": "1 MiB"});
+    let waiting = json!({"key": "cache.answers", "running": "256 MiB", "configured": "1 MiB"});
     let expected =
         json!({"result": "applied", "applied": ["delivery.max_age"], "needs_restart": [waiting]});
     assert_eq!((answer.status, answer.json()), (200, expected));
-    let lines = "unchanged\n  cache.answers needs a restart: 128 MiB holds, not 1 MiB\n";
+    let lines = "unchanged\n  cache.answers needs a restart: 256 MiB holds, not 1 MiB\n";
     assert_eq!(said, lines);
     let problem: Value = wrong.json()["error"].clone();
     assert_eq!(wrong.status, 422);

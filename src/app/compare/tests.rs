@@ -101,7 +101,7 @@ fn what_waits_says_both_values_and_of_a_secret_neither() {
     let said: Vec<_> =
         waiting.iter().map(|w| (w.key.as_str(), w.running.as_str(), w.wanted.as_str())).collect();
     let expected = [
-        ("cache.answers", "128 MiB", "64 MiB"),
+        ("cache.answers", "256 MiB", "64 MiB"),
         ("snapshot.path", "none", "memory"),
         ("snapshot.key", "none", "…"),
     ];
