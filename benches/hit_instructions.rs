@@ -20,7 +20,8 @@
 //!
 //! `benches/hit_instructions.txt` holds the committed numbers. They are of the bench profile on
 //! x86-64 and move with the compiler and the dependencies too: a commit that updates either saves
-//! them anew. Valgrind shows a processor without instructions for SHA-256.
+//! them anew. Runs of one binary differ by up to half a percent: maps are seeded, and the
+//! background has its own pace. Valgrind shows a processor without instructions for SHA-256.
 //!
 //! For one row alone, such as `callgrind_annotate --inclusive=yes` wants it: the executable that
 //! `cargo bench --no-run` names, with a row and a number of requests, under
