@@ -2,7 +2,8 @@
 //!
 //! hyper and h2 read messages and refuse what cannot be one. Whom a request is for, and how, they
 //! hand on as it came: what RFC 9110, 9112 and 9113 demand of that is demanded here. A good request
-//! pays for one look-up of `Host` and one pass over its bytes and those of the target.
+//! pays for one look-up of `Host` and one pass over its bytes, and one over those of a target that was
+//! not answered before.
 
 mod host;
 
@@ -85,21 +86,26 @@ const fn bad(problem: &'static str) -> Refused {
     Refused { status: StatusCode::BAD_REQUEST, problem, allows: false, closes: true }
 }
 
-/// Checks a request of HTTP/1.1 or 1.0. `is_ambiguous` says that it had both ways to say where its
-/// body ends.
+/// Checks whom a request of HTTP/1.1 or 1.0 is for. `is_ambiguous` says that it had both ways to say
+/// where its body ends.
 ///
 /// # Errors
 ///
 /// The answer, if it must not be looked at.
-pub(super) fn http1<B>(request: &Request<B>, is_ambiguous: bool) -> Result<(), Refused> {
+pub(super) fn http1<B>(
+    request: &Request<B>,
+    has_body: bool,
+    is_ambiguous: bool,
+) -> Result<(), Refused> {
     let headers = request.headers();
     // RFC 9112 §3.2: exactly one, even where the target names the host; 1.0 knew none.
     let named = one_host(headers)?;
     if named.is_none() && request.version() != Version::HTTP_10 {
         return Err(bad("Host: there is none: name the host that is asked"));
     }
-    let (is_read, has_coding) =
-        (is_read(request.method()), headers.contains_key(TRANSFER_ENCODING));
+    // Without a body there is no coding of one.
+    let has_coding = has_body && headers.contains_key(TRANSFER_ENCODING);
+    let is_read = is_read(request.method());
     if has_coding && is_read {
         return Err(bad("Transfer-Encoding: a GET or HEAD has no body: leave it out"));
     }
@@ -112,10 +118,10 @@ pub(super) fn http1<B>(request: &Request<B>, is_ambiguous: bool) -> Result<(), R
     {
         absolute(uri, authority.as_str())?;
     }
-    target(request)
+    Ok(())
 }
 
-/// Checks a request of HTTP/2.
+/// Checks whom a request of HTTP/2 is for.
 ///
 /// # Errors
 ///
@@ -136,7 +142,7 @@ pub(super) fn http2<B>(request: &Request<B>) -> Result<(), Refused> {
         }
         (None, Some(_)) => {}
     }
-    target(request)
+    Ok(())
 }
 
 /// The only `Host` there is, well-formed.
@@ -159,8 +165,12 @@ fn absolute(uri: &Uri, authority: &str) -> Result<(), Refused> {
     host::check(authority.as_bytes()).map_err(bad)
 }
 
-/// What is asked, and how.
-fn target<B>(request: &Request<B>) -> Result<(), Refused> {
+/// Checks what is asked, and how. Not needed of a target that was answered before.
+///
+/// # Errors
+///
+/// The answer, if it must not be looked at.
+pub(super) fn target<B>(request: &Request<B>) -> Result<(), Refused> {
     let (method, uri) = (request.method(), request.uri());
     if !(is_read(method) || *method == Method::QUERY) {
         other_method(method, uri)?;

@@ -46,8 +46,9 @@ where
         pulse.stop();
     }
     let answer = service_fn(|request: Request<Incoming>| {
-        pulse.ask(!request.body().is_end_stream());
-        let reply = match check::http1(&request, pulse.is_ambiguous()) {
+        let has_body = !request.body().is_end_stream();
+        pulse.ask(has_body);
+        let reply = match check::http1(&request, has_body, pulse.is_ambiguous()) {
             Ok(()) => service.call(request, peer),
             Err(refused) => Reply::now(refused.respond()),
         };
@@ -60,7 +61,7 @@ where
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(head_limit.max(LEAST_BUFFER))
-        .writev(false)
+        .writev(true)
         .serve_connection(stream, answer);
     match drive(&mut connection, (&pulse, &mut watch), drain).await {
         Ended::Over => None,

@@ -111,8 +111,9 @@ impl Peering {
     }
 }
 
-/// How long somebody who asks nothing is waited for: longer than any request takes here.
-const PARTING: Duration = Duration::from_secs(90);
+/// How long a stop waits for somebody who asks nothing: longer than any request takes here, and less
+/// than a connection may be idle.
+const PARTING: Duration = Duration::from_secs(65);
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: edge\r\n\r\n";
 const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -264,7 +265,7 @@ async fn a_stop_answers_what_is_arriving_and_then_ends_what_is_idle() {
     let mut resting = Peering::new();
     resting.send(GET).await;
     resting.until("xxxxx").await;
-    advance(Duration::from_secs(30)).await;
+    advance(2 * LOOK).await;
     let mut arriving = Peering::new();
     arriving.send(GET).await;
     arriving.until("xxxxx").await;
