@@ -67,7 +67,8 @@ fn parts(criterion: &mut Criterion) {
 
     let limits = gate.book().limits_of(&caller.grant().project, || true);
     let taken = limits.take();
-    group.bench_function("near_end", |bencher| bencher.iter(|| limits.is_near_end(taken)));
+    let place = edge.runtime.block_on(limits.meter().spend()).expect("the ledger answers");
+    group.bench_function("near_end", |bencher| bencher.iter(|| limits.is_near_end(taken, &place)));
     group.finish();
 }
 

@@ -32,6 +32,8 @@ for ((n = 0; n < connections; n++)); do
   IFS= read -r line <&"$socket"
   [[ $line == 'HTTP/1.1 200'* ]] || fail "connection $n: $line"
 done
+# A connection that asks nothing for two seconds gives its buffers back.
+sleep 5
 after=$(memory)
 beside=$(others)
 

@@ -142,13 +142,18 @@ impl Limits {
         Budgets { burst, month: self.meter.budget(now) }
     }
 
-    /// Whether four fifths of a budget are used.
-    pub fn is_near_end(&self, taken: Option<Result<u32, Duration>>) -> bool {
+    /// Whether four fifths of a budget are used, given what [`Limits::take`] said and as of this place
+    /// in the month.
+    pub fn is_near_end(
+        &self,
+        taken: Option<Result<u32, Duration>>,
+        place: &quota::Receipt,
+    ) -> bool {
         let of_burst = |taken: Result<u32, Duration>| {
             let burst = self.plan.rate.map_or(u32::MAX, |rate| rate.burst.get());
             taken.unwrap_or(0).saturating_mul(5) <= burst
         };
-        taken.is_some_and(of_burst) || self.meter.is_near_end()
+        taken.is_some_and(of_burst) || self.meter.is_near_end_after(place)
     }
 
     /// Counts a decision.

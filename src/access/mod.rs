@@ -176,15 +176,12 @@ impl Gate {
     /// Takes one request from the caller's rates and month; `None` if the ledger would have to be
     /// asked. Memory only.
     pub fn try_spend(&self, caller: &Caller, now: Timestamp) -> Option<Result<Receipt, Refusal>> {
-        let limits = caller.limits();
-        if limits.meter().would_ask(now) {
-            return None;
-        }
-        let taken = match self.take(caller, now) {
-            Ok(taken) => taken,
+        let spent = caller.limits().meter().try_spend_after(now, || self.take(caller, now))?;
+        let (taken, attempt) = match spent {
+            Ok(spent) => spent,
             Err(refusal) => return Some(Err(refusal)),
         };
-        match limits.meter().try_spend(now) {
+        match attempt {
             Attempt::Yes(place) => Some(Ok(self.receipt(caller, place, taken, now))),
             Attempt::Spent => Some(Err(self.month_spent(caller, taken, now))),
             Attempt::Ask => None,
@@ -279,7 +276,7 @@ impl Gate {
         let terms = limits.terms();
         let is_said = match terms.headers {
             Headers::Always => true,
-            Headers::NearEnd => limits.is_near_end(taken),
+            Headers::NearEnd => limits.is_near_end(taken, &place),
             Headers::Refused => false,
         };
         let say = is_said.then(|| limits.budgets(taken, now));

@@ -61,7 +61,7 @@ pub enum StartError {
         /// The listener's name.
         listener: String,
         /// What is wrong with which file.
-        source: tls::Error,
+        source: Box<tls::Error>,
     },
 }
 
@@ -261,7 +261,7 @@ fn unusable_admin(address: SocketAddr, source: io::Error) -> StartError {
 fn secure(assembly: &Assembly, name: &str, config: tls::Config) -> Result<Arc<Tls>, StartError> {
     let (clock, metrics) = (Arc::clone(&assembly.clock), Arc::clone(&assembly.metrics));
     let opened = Tls::open(name, config, clock, metrics);
-    let secure = |source| StartError::Secure { listener: name.to_owned(), source };
+    let secure = |error| StartError::Secure { listener: name.to_owned(), source: Box::new(error) };
     let tls = Arc::new(opened.map_err(secure)?);
     assembly.drain.tasks().spawn(Arc::clone(&tls).watch(assembly.drain.clone()));
     Ok(tls)

@@ -62,26 +62,29 @@ impl Reloader {
     /// Reads the configuration anew and applies it as far as it can without a restart. Blocks.
     pub fn reload(&self) -> Reloaded {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let reloaded = match self.source.load() {
+        let (reloaded, problems) = match self.source.load() {
             Ok(wanted) => {
                 let Comparison { next, applied, waiting } = compare(&running, wanted);
                 if !applied.is_empty() {
                     self.assembly.reconfigure(&next);
                 }
                 *running = next;
-                say_what_holds(&applied, &waiting);
                 self.assembly.metrics.configured(self.assembly.clock.now());
-                Reloaded::Good { applied, waiting }
+                (Reloaded::Good { applied, waiting }, Vec::new())
             }
-            Err(problems) => {
-                for problem in &problems.0 {
+            Err(problems) => (Reloaded::Wrong { problems: problems.to_string() }, problems.0),
+        };
+        // Whoever reads in the log what came of it finds it counted.
+        self.assembly.metrics.reloads(reloaded.as_str()).inc();
+        match &reloaded {
+            Reloaded::Good { applied, waiting } => say_what_holds(applied, waiting),
+            Reloaded::Wrong { .. } => {
+                for problem in &problems {
                     tracing::error!(%problem, "the configuration is wrong");
                 }
                 tracing::error!("the configuration is not used: the one before still holds");
-                Reloaded::Wrong { problems: problems.to_string() }
             }
-        };
-        self.assembly.metrics.reloads(reloaded.as_str()).inc();
+        }
         reloaded
     }
 

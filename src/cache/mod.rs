@@ -257,7 +257,7 @@ where
 
 /// What moka itself takes per entry: bucket, entry record, queue node, frequency sketch.
 ///
-/// Measured: README.md, "Limits".
+/// Measured: docs/performance.md.
 const MAP_BYTES_PER_ENTRY: usize = 320;
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! The fast lane: who asks for what, byte for byte, and the answer that they were given.
 //!
-//! A line is found by one seeded hash of the raw token (or the certificate) and the raw path and query. The hash only
-//! leads there: both are compared, so that a collision is a miss and never another tenant's answer.
-//! What a line says is judged each time by what its caller and its answer share with all others:
-//! the key's marks and expiry (`access`), the answer's provenance (`cache`). So a revocation, a
-//! purge, a publish or a change of plan costs a hit a few relaxed loads, and nothing has to be
-//! searched for.
+//! A line is found by one seeded hash of the raw token (or the certificate) and the raw path and
+//! query. The hash only leads there: both are compared, so that a collision is a miss and never another
+//! tenant's answer. What a line says is judged each time by what its caller and its answer share with
+//! all others: the key's marks and expiry (`access`), the answer's provenance (`cache`). So a
+//! revocation, a purge, a publish or a change of plan costs a hit a few relaxed loads, and nothing has
+//! to be searched for.
 //!
-//! The lane holds its answers itself. What is asked for all the time never passes by the map of
-//! answers, which therefore takes it for forgotten: the lane is bounded by the policy of a map of
-//! its own, and together they stay within the memory for answers.
+//! A line is made when something is asked for again: most values of variables come once, and would only
+//! push out what does not. The lane holds its answers itself. What is asked for all the time never
+//! passes by the map of answers, which therefore takes it for forgotten: the lane is bounded by the
+//! policy of a map of its own, and together they stay within the memory for answers.
 
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;

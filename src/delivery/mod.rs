@@ -293,7 +293,6 @@ impl Delivery {
         } else {
             render.run(&resolved)?
         };
-        self.remember(ask.caller, ask.target, &entry);
         self.cache.keep_answer(key, Arc::clone(&entry));
         if status.outcome == Outcome::Hit {
             return Ok(self.answer(entry, CacheStatus::of(Outcome::Rendered)));
@@ -343,13 +342,12 @@ impl Delivery {
             key: Arc::clone(&key),
         };
         let entry = Arc::new(Entry { answer, provenance: Arc::clone(provenance) });
-        self.remember(listing.caller, target, &entry);
         self.cache.keep_answer(key, Arc::clone(&entry));
         Ok(self.answer(entry, status))
     }
 
-    /// Opens the fast lane for the next who asks for the same. A request with a body has no target
-    /// to be known by.
+    /// Opens the fast lane for the next who asks for the same: it was asked for twice, and most values
+    /// of variables come once. A request with a body has no target to be known by.
     fn remember(&self, caller: &Caller, target: Option<&str>, entry: &Arc<Entry<Finished>>) {
         if let Some(target) = target {
             self.lane.keep(caller, target, entry);

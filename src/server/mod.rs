@@ -174,10 +174,10 @@ impl Default for Config {
             // Variables of at most 64 KiB, written with blanks.
             body_limit_bytes: 128 << 10,
             drain: Draining::default(),
-            // About 200 MiB of connections at the most.
-            max_connections: 20_000,
+            // Below the 20,000 files that many systems let a process open.
+            max_connections: 16_384,
             // One balancer may hold most of them, one mistaken client not all.
-            max_connections_per_source: 16_000,
+            max_connections_per_source: 12_000,
             // Each holds a request and waits for something: far below what memory allows.
             max_in_flight: 4_096,
             http2: Http2::default(),

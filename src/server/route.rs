@@ -32,7 +32,6 @@ use crate::hooks::{self, Hooks};
 use crate::live::Live;
 use crate::model::{Noun, Refusal, Scope};
 use crate::origins::RETRY_AFTER;
-use crate::server::check;
 use crate::server::reply::{Reply, Service};
 use crate::server::{Config, Serves};
 use crate::telemetry::Metrics;
@@ -94,9 +93,6 @@ impl Router {
     {
         if let Some(response) = self.recall(&request, peer) {
             return Reply::now(response);
-        }
-        if let Err(refused) = check::target(&request) {
-            return Reply::now(refused.respond());
         }
         let watch = Stopwatch::start();
         let request_id = request_id::of(request.headers(), self.parts.clock.now());
@@ -251,9 +247,6 @@ impl Drop for InFlight {
 
 impl Service for Admin {
     fn call(&self, request: Request<Incoming>, _: &Peer) -> Reply {
-        if let Err(refused) = check::target(&request) {
-            return Reply::now(refused.respond());
-        }
         let request_id = request_id::of(request.headers(), self.usage.clock.now());
         let admin = self.clone();
         Reply::Later(Box::pin(async move { signed(admin.answer(request).await, request_id) }))

@@ -2,8 +2,7 @@
 //!
 //! hyper and h2 read messages and refuse what cannot be one. Whom a request is for, and how, they
 //! hand on as it came: what RFC 9110, 9112 and 9113 demand of that is demanded here. A good request
-//! pays for one look-up of `Host` and one pass over its bytes, and one over those of a target that was
-//! not answered before.
+//! pays for one look-up of `Host` and one pass over its bytes and those of the target.
 
 mod host;
 
@@ -86,7 +85,7 @@ const fn bad(problem: &'static str) -> Refused {
     Refused { status: StatusCode::BAD_REQUEST, problem, allows: false, closes: true }
 }
 
-/// Checks whom a request of HTTP/1.1 or 1.0 is for. `is_ambiguous` says that it had both ways to say
+/// Checks a request of HTTP/1.1 or 1.0. `is_ambiguous` says that it had both ways to say
 /// where its body ends.
 ///
 /// # Errors
@@ -118,10 +117,10 @@ pub(super) fn http1<B>(
     {
         absolute(uri, authority.as_str())?;
     }
-    Ok(())
+    target(request)
 }
 
-/// Checks whom a request of HTTP/2 is for.
+/// Checks a request of HTTP/2.
 ///
 /// # Errors
 ///
@@ -142,7 +141,7 @@ pub(super) fn http2<B>(request: &Request<B>) -> Result<(), Refused> {
         }
         (None, Some(_)) => {}
     }
-    Ok(())
+    target(request)
 }
 
 /// The only `Host` there is, well-formed.
@@ -165,12 +164,8 @@ fn absolute(uri: &Uri, authority: &str) -> Result<(), Refused> {
     host::check(authority.as_bytes()).map_err(bad)
 }
 
-/// Checks what is asked, and how. Not needed of a target that was answered before.
-///
-/// # Errors
-///
-/// The answer, if it must not be looked at.
-pub(super) fn target<B>(request: &Request<B>) -> Result<(), Refused> {
+/// What is asked, and how.
+fn target<B>(request: &Request<B>) -> Result<(), Refused> {
     let (method, uri) = (request.method(), request.uri());
     if !(is_read(method) || *method == Method::QUERY) {
         other_method(method, uri)?;
@@ -179,7 +174,8 @@ pub(super) fn target<B>(request: &Request<B>) -> Result<(), Refused> {
     if !target.starts_with('/') {
         return Err(bad("target: it has to begin with a slash"));
     }
-    if !target.is_ascii() {
+    // A fold over all bytes takes many of them at once.
+    if target.bytes().fold(0, |all, byte| all | byte) > 0x7f {
         return Err(bad("target: escape what is not ASCII"));
     }
     Ok(())

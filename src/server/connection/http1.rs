@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, StatusCode};
+use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
@@ -22,10 +23,10 @@ use crate::server::connection::drive::{Ended, Served, drive};
 use crate::server::connection::first::First;
 use crate::server::connection::io::Noted;
 use crate::server::connection::pulse::Pulse;
-use crate::server::connection::sliced::Sliced;
 use crate::server::connection::watch::Watch;
 use crate::server::drain::Drain;
 use crate::server::reply::{Reply, Service};
+use crate::wire::Response;
 
 /// The smallest buffer that hyper can be given, in bytes.
 const LEAST_BUFFER: usize = 8 << 10;
@@ -57,7 +58,8 @@ where
     let head_limit = usize::try_from(config.head_limit_bytes).unwrap_or(usize::MAX);
     let mut watch = Watch::new(config.deadlines, false, first.since);
     let stream = TokioIo::new(Noted::http1(stream, first.bytes, Arc::clone(&pulse)));
-    // hyper's own deadline for heads costs a tenth of a request, and bounds idleness too.
+    // hyper's own deadline for heads costs a tenth of a request, and bounds idleness too. Long bodies
+    // are gathered by the kernel, not copied; short ones are `Noted`'s to copy.
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(head_limit.max(LEAST_BUFFER))
@@ -75,21 +77,21 @@ where
 impl<I, F> Served for http1::Connection<I, F>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin,
-    F: HttpService<Incoming, ResBody = Sliced, Error = Infallible>,
+    F: HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible>,
 {
     fn part(&mut self) {
         Pin::new(self).graceful_shutdown();
     }
 }
 
-/// An answer, until it is there.
+/// An answer, noted when it is there. hyper takes all of it then, shared and not copied.
 struct Answering<'a> {
     reply: Reply,
-    pulse: &'a Arc<Pulse>,
+    pulse: &'a Pulse,
 }
 
 impl Future for Answering<'_> {
-    type Output = Result<http::Response<Sliced>, Infallible>;
+    type Output = Result<Response, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
@@ -97,7 +99,8 @@ impl Future for Answering<'_> {
         if this.pulse.is_stopping() || leaves_unread(response.status()) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Poll::Ready(Ok(response.map(|body| Sliced::new(body, Arc::clone(this.pulse)))))
+        this.pulse.answer();
+        Poll::Ready(Ok(response))
     }
 }
 

@@ -28,7 +28,6 @@ mod http1;
 mod http2;
 mod io;
 mod pulse;
-mod sliced;
 mod watch;
 
 #[cfg(test)]
