@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use prompt_edge::app::{Edge, Opened};
+use prompt_edge::app::{Edge, Haste, Opened};
 use prompt_edge::authoring::Authoring;
 use prompt_edge::clock::SystemClock;
 use prompt_edge::compile::tokens;
@@ -34,6 +34,7 @@ use prompt_edge::formats::markdown;
 use prompt_edge::model::{Plan, PlanName, Rate};
 use prompt_edge::origins::Store;
 use prompt_edge::origins::sqlite::{self, SqliteStore};
+use prompt_edge::server::{Inherited, ListenerConfig};
 
 const ROUNDS: usize = 6;
 const PHASE: Duration = Duration::from_millis(1_500);
@@ -57,8 +58,9 @@ fn main() {
     tokens::warm();
     let clock = Arc::new(SystemClock::default());
     let opened = Opened { store, ledger: sqlite, origins: Vec::new() };
-    let edge = runtime.block_on(Edge::start(&config, opened, clock)).expect("the edge starts");
-    let address = edge.address();
+    let started = runtime.block_on(Edge::start(&config, opened, Inherited::default(), clock));
+    let edge = started.expect("the edge starts");
+    let address = edge.address().expect("it listens on TCP");
 
     // What the first requests cost is not meant.
     ask_until_told(address, &b, B_PER_SECOND, PHASE / 3);
@@ -79,7 +81,7 @@ fn main() {
             println!("round {round}: p50 / p99 of B alone {one} us, beside the flood {two} us");
         }
     }
-    runtime.block_on(edge.stop());
+    runtime.block_on(edge.stop(Haste::Now));
 
     let refused: u64 = flood.iter().map(|asked| asked.refused).sum();
     let asked: u64 = flood.iter().map(|asked| asked.all).sum();
@@ -101,8 +103,8 @@ fn main() {
 /// B's plan has no limit; A's is a hundred a second.
 fn config() -> Config {
     let mut config = Config::default();
-    config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    config.admin.listen = config.server.listen;
+    config.admin.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.listeners = vec![ListenerConfig::clear(config.admin.listen)];
     let per_second = NonZeroU32::new(A_PLAN_PER_SECOND).expect("it is not zero");
     for (name, rate) in
         [("flooding", Some(Rate { per_second, burst: per_second })), ("quiet", None)]

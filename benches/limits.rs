@@ -1,4 +1,4 @@
-//! What plan limits cost a request, in nanoseconds. `benches/limits_instructions.rs` counts
+//! What plan limits cost a request, in nanoseconds. `benches/hit_instructions.rs` counts
 //! instructions, which other work on the machine does not change.
 //!
 //! * `spend`: both limits of a plan, as a hit takes them: one request of the rate, one of the month.
@@ -39,13 +39,16 @@ fn parts(criterion: &mut Criterion) {
     let ask = edge.ask("Alex");
     edge.check(ask.clone(), StatusCode::OK, "prompt-edge; fwd=uri-miss; stored");
     let gate = &edge.assembly.gate;
-    let caller = gate.recall(ask.headers(), Scope::Deliver).expect("the key is known");
+    let caller = edge
+        .runtime
+        .block_on(gate.admit(ask.headers(), PEER, Scope::Deliver))
+        .expect("the key is known");
     let clock = Arc::new(SystemClock::default());
     let mut group = criterion.benchmark_group("limits");
     group.throughput(Throughput::Elements(1));
 
     group.bench_function("spend", |bencher| {
-        bencher.iter(|| match gate.try_spend(&caller) {
+        bencher.iter(|| match gate.try_spend(&caller, clock.now()) {
             Some(spent) => spent.expect("the plan is far from its end"),
             // While the first leases are small.
             None => edge.runtime.block_on(gate.spend(&caller)).expect("the ledger answers"),
@@ -59,12 +62,13 @@ fn parts(criterion: &mut Criterion) {
     let guesses = Guesses::new(guesses::Config::default());
     let headers = HeaderMap::new();
     group.bench_function("guess", |bencher| {
-        bencher.iter(|| guesses.wait(guesses.source(PEER, &headers), clock.elapsed()));
+        bencher.iter(|| guesses.wait(guesses.source(PEER.address, &headers), clock.elapsed()));
     });
 
     let limits = gate.book().limits_of(&caller.grant().project, || true);
     let taken = limits.take();
-    group.bench_function("near_end", |bencher| bencher.iter(|| limits.is_near_end(taken)));
+    let place = edge.runtime.block_on(limits.meter().spend()).expect("the ledger answers");
+    group.bench_function("near_end", |bencher| bencher.iter(|| limits.is_near_end(taken, &place)));
     group.finish();
 }
 

@@ -11,10 +11,11 @@
 //!
 //! | layer      | modules                                                            |
 //! |------------|--------------------------------------------------------------------|
-//! | leaves     | [`model`] [`clock`] [`telemetry`] [`wire`] [`compile`] [`formats`] |
+//! | leaves     | [`model`] [`clock`] [`live`] [`tasks`] [`telemetry`] [`wire`] [`compile`] [`formats`] |
 //! | mechanisms | [`ledger`] [`origins`] [`cache`] [`snapshot`]                      |
 //! | verbs      | [`access`] [`delivery`] [`authoring`] [`hooks`]                    |
 //! | north side | [`dialects`] [`admin`] [`server`]                                  |
+//! | tools      | [`load`]                                                           |
 //! | assembly   | [`config`] [`app`] [`cli`]                                         |
 //!
 //! # Words
@@ -36,6 +37,8 @@
 
 pub mod model;
 pub mod clock;
+pub mod live;
+pub mod tasks;
 pub mod telemetry;
 pub mod wire;
 pub mod compile;
@@ -51,6 +54,7 @@ pub mod hooks;
 pub mod dialects;
 pub mod admin;
 pub mod server;
+pub mod load;
 pub mod config;
 pub mod app;
 pub mod cli;

@@ -3,6 +3,12 @@
 use std::io::{Write, stderr};
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
+
+/// Costs a hit 4 % less of its time than the C library's (docs/performance.md).
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 fn main() -> ExitCode {
     match prompt_edge::cli::run(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,

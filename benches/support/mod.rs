@@ -10,6 +10,7 @@ use http::Request;
 use http::StatusCode;
 use http::header::IF_NONE_MATCH;
 use http_body_util::Empty;
+use prompt_edge::access::Peer;
 use prompt_edge::app::{Assembly, Opened, OpenedOrigin};
 use prompt_edge::authoring::Authoring;
 use prompt_edge::cache::provenance::Windows;
@@ -35,7 +36,7 @@ use tokio::runtime::Runtime;
 pub(crate) type Ask = Request<Empty<Bytes>>;
 
 /// Where requests come from.
-pub(crate) const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub(crate) const PEER: &Peer = &Peer::at(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
 /// An edge without sockets: router, gate, delivery, cache and store are the real ones.
 pub(crate) struct Edge {
@@ -90,11 +91,7 @@ impl Edge {
             .enable_all()
             .build()
             .expect("a runtime can be made");
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let store = SqliteStore::open(sqlite::Config::at(folder.path().join("bench.db")));
-        let sqlite = Arc::new(store.expect("the store opens"));
-        let store: Arc<dyn Store> = sqlite.clone();
-        let (change, token) = runtime.block_on(fill(&store, plan));
+        let Stocked { store, sqlite, change, token, folder } = Stocked::with(&runtime, plan);
         tokens::warm();
         let origins = origins(&store);
         let opened = Opened { store: Arc::clone(&store), ledger: sqlite, origins };
@@ -150,6 +147,34 @@ impl Edge {
             answer.headers().get(CACHE_STATUS).expect("it is on every answer"),
             cache_status
         );
+    }
+}
+
+/// A store with a project, one published prompt and a key.
+pub(crate) struct Stocked {
+    store: Arc<dyn Store>,
+    sqlite: Arc<SqliteStore>,
+    change: Change,
+    pub(crate) token: String,
+    // Dropped last: by then the store has closed its file.
+    folder: TempDir,
+}
+
+impl Stocked {
+    /// The project is on a plan of the configuration.
+    pub(crate) fn with(runtime: &Runtime, plan: &PlanName) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let store = SqliteStore::open(sqlite::Config::at(folder.path().join("bench.db")));
+        let sqlite = Arc::new(store.expect("the store opens"));
+        let store: Arc<dyn Store> = sqlite.clone();
+        let (change, token) = runtime.block_on(fill(&store, plan));
+        Self { store, sqlite, change, token, folder }
+    }
+
+    /// It as an edge opens it.
+    pub(crate) fn opened(&self) -> Opened {
+        let (store, ledger) = (Arc::clone(&self.store), Arc::clone(&self.sqlite) as _);
+        Opened { store, ledger, origins: Vec::new() }
     }
 }
 

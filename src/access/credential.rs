@@ -1,6 +1,7 @@
 //! The token a request presents, and how new ones are made.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,10 +11,9 @@ use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 
+use crate::access::peer::{Identity, Peer};
 use crate::model::{Credential, KeyDigest};
-
-/// The header that carries a bare token, for callers that cannot set `Authorization`.
-pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+use crate::wire::heeded::{Heeded, X_API_KEY};
 
 /// A presented token. Its use is to be hashed.
 #[derive(Clone, Copy)]
@@ -54,6 +54,61 @@ impl<'a> Token<'a> {
 impl fmt::Debug for Token<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(…)")
+    }
+}
+
+/// What a caller shows, as far as it has to be compared with what was shown before.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Presented<'a> {
+    /// A certificate that names what has this digest.
+    Certificate(&'a KeyDigest),
+    /// What stands where a token does: one, if it is equal to one.
+    Token(&'a [u8]),
+}
+
+impl<'a> Presented<'a> {
+    /// What counts of a request, as [`Shown::of`] says.
+    pub fn of(heeded: &Heeded<'a>, peer: &'a Peer) -> Option<Self> {
+        match &peer.identity {
+            Some(identity) if !heeded.has_credential() => {
+                Some(Self::Certificate(identity.digest_ref()))
+            }
+            _ => heeded.token().map(Self::Token),
+        }
+    }
+}
+
+impl fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Presented(…)")
+    }
+}
+
+/// What a caller shows to be let in.
+#[derive(Clone, Copy, Debug)]
+pub enum Shown<'a> {
+    /// A certificate that names a project and an environment, in the handshake.
+    Certificate(&'a Arc<Identity>),
+    /// A token, in the request.
+    Token(Token<'a>),
+}
+
+impl<'a> Shown<'a> {
+    /// What counts of a request: its token, if it brings any credential at all, right or wrong;
+    /// else the certificate of its connection.
+    pub fn of(headers: &'a HeaderMap, peer: &'a Peer) -> Option<Self> {
+        if headers.contains_key(AUTHORIZATION) || headers.contains_key(X_API_KEY) {
+            return Token::of(headers).map(Self::Token);
+        }
+        peer.identity.as_ref().map(Self::Certificate)
+    }
+
+    /// What is remembered of it.
+    pub fn digest(self) -> KeyDigest {
+        match self {
+            Self::Certificate(identity) => identity.digest(),
+            Self::Token(token) => token.digest(),
+        }
     }
 }
 
@@ -110,6 +165,9 @@ impl fmt::Debug for Secret {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -163,5 +221,36 @@ mod tests {
         assert!(secret.reveal().starts_with(secret.prefix()));
         assert_eq!(secret.prefix().len(), "pk_live_".len() + 4);
         assert_ne!(secret.digest(), Secret::new("live").unwrap().digest());
+    }
+
+    proptest! {
+        #[test]
+        fn a_token_is_the_same_in_either_header(
+            scheme in "(?i)bearer", token in "[!-~]{1,512}", blanks in "[ \t]{0,3}",
+        ) {
+            let bearer = format!("{scheme} {blanks}{token}");
+            let one = |name, value: &str| HeaderMap::from_iter([(name, value.parse().unwrap())]);
+            let digest = |headers| Token::of(&headers).map(Token::digest);
+
+            let expected = Token::presented(token.as_bytes()).map(Token::digest);
+            prop_assert!(expected.is_some());
+            prop_assert_eq!(digest(one(AUTHORIZATION, &bearer)), expected);
+            prop_assert_eq!(digest(one(X_API_KEY, &token)), expected);
+        }
+
+        #[test]
+        fn no_bytes_panic_and_a_token_stands_in_them_as_it_is(
+            bytes in vec(any::<u8>(), 0..80), like in "(?i)(bearer|basic)?[ \t]{0,2}[ -~é]{0,8}",
+        ) {
+            for bytes in [&bytes[..], like.as_bytes(), &[b"Bearer ", &bytes[..]].concat()] {
+                let Ok(value) = HeaderValue::from_bytes(bytes) else { continue };
+                for name in [AUTHORIZATION, X_API_KEY] {
+                    let headers = HeaderMap::from_iter([(name, value.clone())]);
+                    let Some(Token(token)) = Token::of(&headers) else { continue };
+                    prop_assert!(bytes.ends_with(token));
+                    prop_assert!(token.iter().all(u8::is_ascii_graphic) && !token.is_empty());
+                }
+            }
+        }
     }
 }

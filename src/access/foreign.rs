@@ -21,14 +21,15 @@ use std::time::Duration;
 
 use crate::cache::provenance::{Moment, moment};
 use crate::clock::Clock;
-use crate::model::{ApiKey, Credential, Grant, KeyId, OriginName, Project, Scope, Timestamp};
+use crate::live::Live;
+use crate::model::{Credential, Grant, OriginName, Project, Timestamp};
 use crate::origins::{Error, Origin, Store};
 
 /// The origin whose keys are let through.
 pub struct Foreign {
     origin: Arc<dyn Origin>,
     /// How long one word is good for.
-    good_for: Duration,
+    good_for: Live<Duration>,
     clock: Arc<dyn Clock>,
 }
 
@@ -78,6 +79,12 @@ impl Verdict {
         self.due_at.store(at.saturating_add(moment(good_for / 2)), Ordering::Relaxed);
     }
 
+    fn shorten(&self, good_for: Duration) {
+        let within = |span| self.admitted_at().saturating_add(moment(span));
+        self.good_until.fetch_min(within(good_for), Ordering::Relaxed);
+        self.due_at.fetch_min(within(good_for / 2), Ordering::Relaxed);
+    }
+
     /// The origin's word could not be had: nobody waits for it while that lasts.
     fn excuse(&self, now: Moment, good_for: Duration) {
         self.good_until.fetch_max(now.saturating_add(moment(good_for)), Ordering::Relaxed);
@@ -104,7 +111,22 @@ pub enum Passes {
 impl Foreign {
     /// Lets keys of this origin through.
     pub fn new(origin: Arc<dyn Origin>, good_for: Duration, clock: Arc<dyn Clock>) -> Self {
-        Self { origin, good_for, clock }
+        Self { origin, good_for: Live::new(good_for), clock }
+    }
+
+    /// From now on a word is good for so long.
+    pub fn reconfigure(&self, good_for: Duration) {
+        self.good_for.store(good_for);
+    }
+
+    /// Holds a word of before to the time that words are good for now. A longer time begins with the
+    /// next word.
+    pub fn shorten(&self, verdict: &Verdict) {
+        verdict.shorten(self.good_for());
+    }
+
+    fn good_for(&self) -> Duration {
+        **self.good_for.load()
     }
 
     /// The origin's name.
@@ -131,7 +153,7 @@ impl Foreign {
     /// The word of an origin that admitted a key before the start: `age` ago as of `saved_at`.
     pub fn vouched(&self, age: Duration, saved_at: Timestamp) -> Verdict {
         let age = self.clock.now().since(saved_at).saturating_add(age);
-        Verdict::admitted(self.now().saturating_sub(moment(age)), self.good_for)
+        Verdict::admitted(self.now().saturating_sub(moment(age)), self.good_for())
     }
 
     fn now(&self) -> Moment {
@@ -151,7 +173,7 @@ impl Foreign {
         let Some(grant) = self.grant(store, credential).await? else { return Ok(None) };
         let asked_at = self.now();
         let is_admitted = self.origin.admits(credential).await?;
-        Ok(is_admitted.then(|| (grant, Verdict::admitted(asked_at, self.good_for))))
+        Ok(is_admitted.then(|| (grant, Verdict::admitted(asked_at, self.good_for()))))
     }
 
     /// Whether it is the origin of a project: whoever reads there brings a key of the origin's own.
@@ -177,22 +199,7 @@ impl Foreign {
         let name = if credential.expose().starts_with("pk_dev_") { "dev" } else { "live" };
         let environments = store.environments(project.id).await?;
         let named = environments.into_iter().find(|environment| environment.name == name);
-        Ok(named.map(|environment| Grant {
-            key: ApiKey {
-                id: NO_ID,
-                project: project.id,
-                environment: environment.id,
-                name: String::new(),
-                prefix: String::new(),
-                scopes: Vec::from([Scope::Deliver]),
-                created_at: Timestamp::default(),
-                expires_at: None,
-                revoked_at: None,
-                last_used_at: None,
-            },
-            project,
-            environment,
-        }))
+        Ok(named.map(|environment| Grant::without_key(project, environment)))
     }
 
     /// Asks the origin again about a key that it admitted before: twice at once, if its word is too
@@ -205,7 +212,7 @@ impl Foreign {
         witness: impl FnOnce() -> Option<(Arc<Verdict>, Credential)>,
     ) -> bool {
         let now = self.now();
-        verdict.due_at.store(now.saturating_add(moment(self.good_for / 8)), Ordering::Relaxed);
+        verdict.due_at.store(now.saturating_add(moment(self.good_for() / 8)), Ordering::Relaxed);
         loop {
             if self.is_admitted(verdict, credential).await != Some(false) {
                 return false;
@@ -219,7 +226,7 @@ impl Foreign {
             }
         }
         if self.refuses_all(verdict, witness()).await {
-            verdict.excuse(self.now(), self.good_for);
+            verdict.excuse(self.now(), self.good_for());
             return false;
         }
         verdict.end();
@@ -231,14 +238,14 @@ impl Foreign {
         let asked_at = self.now();
         match self.origin.admits(credential).await {
             Ok(true) => {
-                verdict.admit(asked_at, self.good_for);
+                verdict.admit(asked_at, self.good_for());
                 Some(true)
             }
             Ok(false) => Some(false),
             Err(error) => {
                 let origin = self.name().as_str();
                 tracing::debug!(origin, kind = error.as_str(), "a caller's key was not judged");
-                verdict.excuse(self.now(), self.good_for);
+                verdict.excuse(self.now(), self.good_for());
                 None
             }
         }
@@ -253,14 +260,14 @@ impl Foreign {
     ) -> bool {
         let Some((other, credential)) = witness else { return false };
         let before = verdict.admitted_at().saturating_sub(other.admitted_at());
-        let was_in_use = before < moment(self.good_for * 2);
+        let was_in_use = before < moment(self.good_for() * 2);
         match self.is_admitted(&other, &credential).await {
             Some(true) => return false,
             Some(false) => {}
             None => return true,
         }
         // One that nobody used any more may have ended long before.
-        if !was_in_use || self.age(verdict) >= self.good_for * OUTAGE_AT_MOST {
+        if !was_in_use || self.age(verdict) >= self.good_for() * OUTAGE_AT_MOST {
             return false;
         }
         let origin = self.name().as_str();
@@ -274,9 +281,6 @@ impl std::fmt::Debug for Foreign {
         write!(f, "Foreign({})", self.name())
     }
 }
-
-/// The id of a key that no store has given one.
-const NO_ID: KeyId = KeyId(0);
 
 /// How often an origin has to refuse a key that it admitted.
 const EVIDENCE: u32 = 2;

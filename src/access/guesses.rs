@@ -19,6 +19,7 @@ use http::HeaderName;
 use http::header::FORWARDED;
 use ipnet::IpNet;
 
+use crate::live::Live;
 use crate::model::Rate;
 
 /// How failed credentials are limited.
@@ -41,7 +42,7 @@ impl Default for Config {
 /// The table: per slot GCRA's theoretical arrival time, in ms of the monotonic clock.
 #[derive(Debug)]
 pub struct Guesses {
-    config: Config,
+    config: Live<Config>,
     slots: Box<[AtomicU64]>,
     hasher: RandomState,
 }
@@ -54,17 +55,18 @@ impl Guesses {
     /// An empty table.
     pub fn new(config: Config) -> Self {
         let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
-        Self { config, slots, hasher: RandomState::default() }
+        Self { config: Live::new(config), slots, hasher: RandomState::default() }
+    }
+
+    /// Limits otherwise from now on. What was counted stays counted.
+    pub fn reconfigure(&self, config: Config) {
+        self.config.store(config);
     }
 
     /// Where a request comes from: the peer, or what the last proxy that is not ours was, by the
     /// word of those that are (`Forwarded`, else `X-Forwarded-For`).
     pub fn source(&self, peer: IpAddr, headers: &HeaderMap) -> Source {
-        let address = self.behind_proxies(peer.to_canonical(), headers);
-        let network = match address {
-            IpAddr::V4(_) => address,
-            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        };
+        let network = network(self.behind_proxies(peer.to_canonical(), headers));
         // The remainder is below `SLOTS`.
         Source((self.hasher.hash_one(network) % SLOTS) as usize)
     }
@@ -72,30 +74,27 @@ impl Guesses {
     /// How long the source has to wait before it may present another key; `None` if not at all.
     pub fn wait(&self, source: Source, now: Duration) -> Option<Duration> {
         let (now, arrival) = (millis(now), self.slots.get(source.0)?.load(Ordering::Relaxed));
-        let wait = arrival.saturating_sub(self.tolerance()).checked_sub(now)?;
+        let wait = arrival.saturating_sub(tolerance(self.rate())).checked_sub(now)?;
         (wait > 0).then(|| Duration::from_millis(wait))
     }
 
     /// Counts a key that opened nothing.
     pub fn failed(&self, source: Source, now: Duration) {
-        let now = millis(now);
-        let next = |arrival: u64| Some(arrival.max(now).saturating_add(self.per_guess()));
+        let (now, each) = (millis(now), per_guess(self.rate()));
+        let next = |arrival: u64| Some(arrival.max(now).saturating_add(each));
         if let Some(slot) = self.slots.get(source.0) {
             let _ = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         }
     }
 
-    fn per_guess(&self) -> u64 {
-        (1_000 / u64::from(self.config.rate.per_second.get())).max(1)
-    }
-
-    fn tolerance(&self) -> u64 {
-        self.per_guess() * u64::from(self.config.rate.burst.get() - 1)
+    fn rate(&self) -> Rate {
+        self.config.load().rate
     }
 
     fn behind_proxies(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let config = self.config.load();
         let is_ours = |address: &IpAddr| {
-            self.config.trusted_proxies.iter().any(|network| network.contains(address))
+            config.trusted_proxies.iter().any(|network| network.contains(address))
         };
         let mut address = peer;
         for hop in hops(headers).into_iter().rev() {
@@ -108,6 +107,14 @@ impl Guesses {
         }
         address
     }
+}
+
+fn per_guess(rate: Rate) -> u64 {
+    (1_000 / u64::from(rate.per_second.get())).max(1)
+}
+
+fn tolerance(rate: Rate) -> u64 {
+    per_guess(rate) * u64::from(rate.burst.get() - 1)
 }
 
 /// What the request says of its way here, the client first; `None` for what is no address.
@@ -147,6 +154,14 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// 128 KiB of slots.
 const SLOTS: u64 = 16_384;
+
+/// What one site has: an IPv4 address, or an IPv6 /64 (RFC 6177).
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        address @ IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -210,12 +225,34 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_header_panics(value in "[ -~]{0,60}") {
-            let guesses = guesses(&["0.0.0.0/0", "::/0"]);
+        fn an_address_is_read_in_every_form_of_it(v4: [u8; 4], v6: [u16; 8], port: Option<u16>) {
+            let guesses = guesses(&["10.0.0.1/32"]);
+            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+            let (v4, v6) = (IpAddr::from(v4), IpAddr::from(v6));
+            let of = |name, value: &str| guesses.behind_proxies(ip("10.0.0.1"), &headers(name, value));
 
-            for name in [FORWARDED, X_FORWARDED_FOR] {
-                guesses.source(ip("10.0.0.1"), &headers(name, &value));
+            for (address, text) in [(v4, format!("{v4}{port}")), (v6, format!("[{v6}]{port}"))] {
+                let address = address.to_canonical();
+                prop_assert_eq!(of(X_FORWARDED_FOR, &format!("garbage, {text}")), address);
+                let element = format!("for=unknown, proto=http;FOR=\"{text}\"");
+                prop_assert_eq!(of(FORWARDED, &element), address);
+            }
+            prop_assert_eq!(of(X_FORWARDED_FOR, &v6.to_string()), v6.to_canonical());
+        }
+
+        #[test]
+        fn no_bytes_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..60),
+            like in r#"(for=|by=|\[|\]|:|;|,|\x22|[0-9a-f.]{1,4}){0,20}"#,
+        ) {
+            let guesses = guesses(&["0.0.0.0/0", "::/0"]);
+            for bytes in [&bytes[..], like.as_bytes()] {
+                let Ok(value) = HeaderValue::from_bytes(bytes) else { continue };
+                for name in [FORWARDED, X_FORWARDED_FOR] {
+                    guesses.source(ip("10.0.0.1"), &HeaderMap::from_iter([(name, value.clone())]));
+                }
             }
         }
+
     }
 }

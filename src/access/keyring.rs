@@ -5,6 +5,9 @@
 //! remembered too, in a map of its own and of fixed size: guessing neither fills the memory nor
 //! pushes out the keys in use, and a repeated guess does not reach the store.
 //!
+//! A certificate that names a project and an environment is remembered like a key, by a digest of
+//! those names ([`crate::access::peer`]): a change of the project reaches it in the same way.
+//!
 //! A key that no store knows may be an origin's own ([`crate::access::foreign`]). Its caller is a
 //! tenant by itself: what it is served, no other key is.
 
@@ -15,21 +18,23 @@ use std::time::Duration;
 
 use foldhash::quality::RandomState;
 use moka::sync::Cache as Map;
-use tokio_util::task::TaskTracker;
 
-use crate::access::credential::Token;
+use crate::access::credential::{Presented, Shown};
 use crate::access::foreign::{Foreign, Passes, Verdict};
 use crate::access::limits::{Book, Limits};
+use crate::access::peer::Identity;
 use crate::access::rate::Limiter;
 use crate::cache::flight::Flights;
 use crate::cache::generation::{Generations, Mark, Stamp};
 use crate::clock::Stopwatch;
+use crate::live::Live;
 use crate::model::{
     Credential, Grant, KeyDigest, KeyId, Plan, Refusal, Scope, Standing, Tenant, Timestamp,
 };
 use crate::origins;
 use crate::origins::{Reader, Store};
 use crate::snapshot::image::KnownKey;
+use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::trace::Chain;
 
@@ -72,10 +77,19 @@ struct Absence {
 #[derive(Clone, Debug)]
 pub struct Caller(Arc<Record>);
 
+/// What a caller presented.
+#[derive(Clone, Debug)]
+enum Kept {
+    Certificate(KeyDigest),
+    Token(Credential),
+}
+
 #[derive(Debug)]
 struct Record {
     grant: Grant,
     reader: Arc<Reader>,
+    /// What the caller presents, once it was presented since the start.
+    presented: Option<Kept>,
     /// What the origin said, if it is the origin that knows the key.
     verdict: Option<Arc<Verdict>>,
     stamp: Stamp,
@@ -104,6 +118,14 @@ impl Caller {
         self.0.limits.plan()
     }
 
+    /// What the caller presents; `None` if it was not seen since the start.
+    pub(crate) fn presents(&self) -> Option<Presented<'_>> {
+        self.0.presented.as_ref().map(|presented| match presented {
+            Kept::Certificate(digest) => Presented::Certificate(digest),
+            Kept::Token(token) => Presented::Token(token.expose().as_bytes()),
+        })
+    }
+
     /// What the caller's project may do.
     pub(super) fn limits(&self) -> &Arc<Limits> {
         &self.0.limits
@@ -127,9 +149,28 @@ impl Caller {
         Ok(())
     }
 
+    /// The same with the project's present limits, as if it had been read under `stamp`.
+    fn again(&self, stamp: Stamp, (book, generations): (&Book, &Generations)) -> Self {
+        let before = &self.0;
+        let limits = book.limits_of(&before.grant.project, || generations.hold(&stamp));
+        let key_rate = limits.plan().key_rate;
+        let copy = |moment: &AtomicI64| AtomicI64::new(moment.load(Ordering::Relaxed));
+        Self(Arc::new(Record {
+            grant: before.grant.clone(),
+            reader: Arc::clone(&before.reader),
+            presented: before.presented.clone(),
+            verdict: before.verdict.clone(),
+            stamp,
+            limits,
+            key_rate: key_rate.map(|rate| book.limiter(rate, before.key_rate.as_ref())),
+            last_used: copy(&before.last_used),
+            written: copy(&before.written),
+        }))
+    }
+
     /// A record read under `stamp`, which goes on from the one `before` it.
     fn new(
-        Known { grant, holder, verdict }: Known,
+        Known { grant, presented, holder, verdict }: Known,
         stamp: Stamp,
         before: Option<&Self>,
         (book, generations): (&Book, &Generations),
@@ -148,6 +189,7 @@ impl Caller {
         Self(Arc::new(Record {
             grant,
             reader,
+            presented,
             verdict,
             stamp,
             limits,
@@ -155,6 +197,25 @@ impl Caller {
             last_used,
             written,
         }))
+    }
+}
+
+/// The last moves of the mark `AnySettings` that were a keyring's own: they outdate limits, and
+/// nothing that is read from the store.
+#[derive(Clone, Copy, Debug)]
+struct OwnMoves {
+    place: u32,
+    /// From the state before the first of them to the one after the last, without another's between.
+    states: (u64, u64),
+}
+
+impl OwnMoves {
+    /// What the stamp would be if it had been taken after them.
+    fn undo(&self, stamp: Stamp) -> Option<Stamp> {
+        let [key, (place, state)] = stamp.marks();
+        let (first, last) = self.states;
+        let is_theirs = place == self.place && (first..last).contains(&state);
+        is_theirs.then(|| Stamp::of([key, (place, last)]))
     }
 }
 
@@ -167,7 +228,7 @@ pub struct Parts {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Where questions run.
-    pub tasks: TaskTracker,
+    pub tasks: Tasks,
 }
 
 /// The keys in memory, in front of the store.
@@ -179,7 +240,9 @@ pub struct Keyring {
     known: KnownKeys,
     unknown: Map<KeyDigest, Absence, RandomState>,
     flights: Flights<(KeyDigest, Stamp), Result<Option<Caller>, Refusal>>,
-    unknown_key_for: Duration,
+    unknown_key_for: Live<Duration>,
+    /// Guards two numbers, for a request whose key's record is outdated.
+    own_moves: Mutex<Option<OwnMoves>>,
     foreign: Option<Arc<Foreign>>,
     /// The store's keys of a snapshot: believed until the store has answered once.
     remembered: Arc<Mutex<HashMap<KeyDigest, Grant>>>,
@@ -207,33 +270,90 @@ impl Keyring {
             known: bounded(KNOWN_KEYS),
             unknown: bounded(config.unknown_keys),
             flights: Flights::new(tasks),
-            unknown_key_for: config.unknown_key_for,
+            unknown_key_for: Live::new(config.unknown_key_for),
+            own_moves: Mutex::default(),
         }
+    }
+
+    /// Remembers otherwise from now on, but for how many: that is what it was made for.
+    pub fn reconfigure(&self, config: Config) {
+        let before = **self.unknown_key_for.load();
+        self.unknown_key_for.store(config.unknown_key_for);
+        if config.unknown_key_for < before {
+            self.unknown.invalidate_all();
+        }
+        if let Some(foreign) = &self.foreign {
+            foreign.reconfigure(config.foreign_for);
+            for (_, caller) in &self.known {
+                caller.0.verdict.iter().for_each(|verdict| foreign.shorten(verdict));
+            }
+        }
+    }
+
+    /// Says that the limits of any key may be others: each has the present ones at its next use. For
+    /// that nothing is read; whatever else has changed of it is still read from the store.
+    pub fn renew_limits(&self) {
+        let mut own = self.own_moves();
+        let (place, from) = self.generations.advance_from(&Mark::AnySettings);
+        let goes_on = own.filter(|own| own.place == place && own.states.1 == from);
+        let start = goes_on.map_or(from, |own| own.states.0);
+        *own = Some(OwnMoves { place, states: (start, from + 1) });
+    }
+
+    /// The same key with the present limits, if nothing else has changed since it was read.
+    fn carried_over(&self, digest: &KeyDigest, caller: &Caller) -> Option<Caller> {
+        let stamp = self.own_moves().as_ref()?.undo(caller.0.stamp)?;
+        if !self.generations.hold(&stamp) {
+            return None;
+        }
+        let carried = caller.again(stamp, (&self.book, &self.generations));
+        self.known.insert(*digest, carried.clone());
+        Some(carried)
+    }
+
+    fn own_moves(&self) -> MutexGuard<'_, Option<OwnMoves>> {
+        self.own_moves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What memory knows of a key; `None` if the store has to be asked.
     pub fn recall(&self, digest: &KeyDigest, now: Timestamp) -> Option<Result<Caller, Refusal>> {
         if let Some(caller) = self.known.get(digest) {
-            if caller.0.verdict.is_some() && !self.recall_foreign(*digest, &caller) {
-                return None;
-            }
-            return self.generations.hold(&caller.0.stamp).then_some(Ok(caller));
+            return match self.vouches_for(&caller) {
+                true => Some(Ok(caller)),
+                false => self.carried_over(digest, &caller).map(Ok),
+            };
         }
         let absence = self.unknown.get(digest)?;
         let holds = now < absence.until && self.generations.hold(&absence.stamp);
         holds.then_some(Err(Refusal::Unauthenticated))
     }
 
-    /// What the store knows of a key. Whoever asks at the same time shares the question, unless
-    /// something changed in between.
+    /// Whether what is remembered of a caller still holds. Memory only.
+    ///
+    /// # Cost
+    ///
+    /// Two relaxed loads, for a key of the store.
+    pub fn vouches_for(&self, caller: &Caller) -> bool {
+        let record = &*caller.0;
+        let is_judged = record.verdict.is_none()
+            || record
+                .reader
+                .tenant
+                .holder
+                .is_some_and(|digest| self.recall_foreign(digest, caller));
+        is_judged && self.generations.hold(&record.stamp)
+    }
+
+    /// What the store knows of a key, or of what a certificate names. Whoever asks at the same time
+    /// shares the question, unless something changed in between.
     ///
     /// # Errors
     ///
     /// `Unauthenticated` if it is unknown, and what the store's failures mean.
-    pub async fn fetch(&self, token: Token<'_>, now: Timestamp) -> Result<Caller, Refusal> {
-        let digest = token.digest();
+    pub async fn fetch(&self, shown: Shown<'_>, now: Timestamp) -> Result<Caller, Refusal> {
+        let digest = shown.digest();
         let stamp = self.generations.stamp([Mark::Key(&digest), Mark::AnySettings]);
-        let ask = || self.ask_store(digest, token.to_credential(), stamp);
+        let ask = || self.ask_store(digest, Question::of(shown), stamp);
         let flight = self.flights.join((digest, stamp), ask);
         let (landed, _) = flight.await;
         landed.unwrap_or(Err(Refusal::Internal))?.ok_or_else(|| {
@@ -275,7 +395,7 @@ impl Keyring {
             let stamp = self.generations.stamp([Mark::Key(&digest), Mark::AnySettings]);
             let holder = Some(Holder { digest, credential: None });
             let verdict = Some(Arc::new(foreign.vouched(vouched, saved_at)));
-            let found = Known { grant, holder, verdict };
+            let found = Known { grant, presented: None, holder, verdict };
             let caller = Caller::new(found, stamp, None, (&self.book, &self.generations));
             self.known.insert(digest, caller);
         }
@@ -288,14 +408,14 @@ impl Keyring {
     /// Between four fifths and all of the time that a key stays unknown, by the key: what was
     /// guessed together is not asked for together.
     fn unknown_for(&self, digest: &KeyDigest) -> Duration {
-        let [first, ..] = digest.0;
-        self.unknown_key_for.saturating_sub(self.unknown_key_for / 5 * u32::from(first) / 256)
+        let ([first, ..], all) = (digest.0, **self.unknown_key_for.load());
+        all.saturating_sub(all / 5 * u32::from(first) / 256)
     }
 
     /// The keys used since this was asked last, and when. For `Store::touch_keys`.
     pub fn take_used(&self) -> Vec<(KeyId, Timestamp)> {
-        // A key that an origin knows is in no store.
-        let known = self.known.iter().filter(|(_, caller)| caller.0.verdict.is_none());
+        // A key that an origin knows is in no store, and a certificate has none.
+        let known = self.known.iter().filter(|(_, caller)| caller.0.grant.has_key());
         let used = known.filter_map(|(_, caller)| {
             let last_used = caller.0.last_used.load(Ordering::Relaxed);
             let written = caller.0.written.swap(last_used, Ordering::Relaxed);
@@ -328,7 +448,7 @@ impl Keyring {
     fn ask_store(
         &self,
         digest: KeyDigest,
-        credential: Credential,
+        question: Question,
         stamp: Stamp,
     ) -> impl Future<Output = Result<Option<Caller>, Refusal>> + use<> {
         let store = Arc::clone(&self.store);
@@ -340,10 +460,10 @@ impl Keyring {
         async move {
             let before = known.get(&digest);
             let watch = Stopwatch::start();
-            let found = store.grant(digest).await;
+            let (operation, found) = question.ask(&*store, digest).await;
             metrics.origin_answered(
                 store.name().as_str(),
-                "grant",
+                operation,
                 found.as_ref().map_or_else(origins::Error::as_str, |_| "ok"),
                 watch.elapsed(),
             );
@@ -359,12 +479,15 @@ impl Keyring {
                     Some(remembered.get(&digest).cloned().ok_or(Refusal::from(&error))?)
                 }
             };
-            let found = match (grant, foreign) {
+            let found = match (grant, foreign, question) {
                 // Nothing could be asked with it: the origin takes its own keys, and we hold none.
-                (Some(grant), Some(foreign)) if foreign.is_of(&grant.project) => None,
-                (Some(grant), _) => Some(Known { grant, holder: None, verdict: None }),
-                (None, None) => None,
-                (None, Some(foreign)) => {
+                (Some(grant), Some(foreign), _) if foreign.is_of(&grant.project) => None,
+                (Some(grant), _, question) => {
+                    let presented = Some(question.presented());
+                    Some(Known { grant, presented, holder: None, verdict: None })
+                }
+                (None, None, _) | (None, _, Question::Environment(_)) => None,
+                (None, Some(foreign), Question::Key(credential)) => {
                     let of_before = before.as_ref().and_then(|caller| caller.0.verdict.clone());
                     let asked = Asked { digest, credential: &credential, of_before };
                     let introduced = asked.of(&foreign, &*store, &known, &judgements).await;
@@ -374,6 +497,7 @@ impl Keyring {
                     })?;
                     introduced.map(|(grant, verdict)| Known {
                         grant,
+                        presented: Some(Kept::Token(credential.clone())),
                         holder: Some(Holder { digest, credential: Some(credential) }),
                         verdict: Some(verdict),
                     })
@@ -384,6 +508,48 @@ impl Keyring {
                 known.insert(digest, caller.clone());
                 caller
             }))
+        }
+    }
+}
+
+/// What the store is asked.
+enum Question {
+    /// About the environment that a certificate names.
+    Environment(Arc<Identity>),
+    /// About a key.
+    Key(Credential),
+}
+
+impl Question {
+    fn of(shown: Shown<'_>) -> Self {
+        match shown {
+            Shown::Certificate(identity) => Self::Environment(Arc::clone(identity)),
+            Shown::Token(token) => Self::Key(token.to_credential()),
+        }
+    }
+
+    /// What was presented.
+    fn presented(self) -> Kept {
+        match self {
+            Self::Environment(identity) => Kept::Certificate(identity.digest()),
+            Self::Key(credential) => Kept::Token(credential),
+        }
+    }
+
+    /// What the question is called in metrics, and the store's answer.
+    async fn ask(
+        &self,
+        store: &dyn Store,
+        digest: KeyDigest,
+    ) -> (&'static str, Result<Option<Grant>, origins::Error>) {
+        match self {
+            Self::Environment(identity) => {
+                let found =
+                    store.environment_named(identity.project(), identity.environment()).await;
+                let grant = |(project, environment)| Grant::without_key(project, environment);
+                ("environment_named", found.map(|found| found.map(grant)))
+            }
+            Self::Key(_) => ("grant", store.grant(digest).await),
         }
     }
 }
@@ -454,6 +620,8 @@ async fn judgement(
 /// What is known of a key.
 struct Known {
     grant: Grant,
+    /// What was presented, if it was.
+    presented: Option<Kept>,
     /// The key itself, if it is the origin that knows it.
     holder: Option<Holder>,
     verdict: Option<Arc<Verdict>>,

@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::Guard;
 use foldhash::quality::RandomState;
 use prometheus_client::metrics::counter::Counter;
-use tokio_util::task::TaskTracker;
 
 use crate::access::quota;
 use crate::access::quota::Meter;
 use crate::access::rate::Limiter;
 use crate::clock::Clock;
 use crate::ledger::Ledger;
+use crate::live::Live;
 use crate::model::{Budgets, Plan, PlanName, Project, ProjectId, Rate, Timestamp};
+use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 
 /// Which plans there are, and what is said about them.
@@ -31,6 +33,23 @@ pub struct Config {
     pub legacy_headers: bool,
     /// How months are leased.
     pub quota: quota::Config,
+}
+
+impl Config {
+    /// What a project's requests go by beside its plan.
+    fn terms(&self) -> Terms {
+        Terms { count_not_modified: self.count_not_modified, headers: self.headers }
+    }
+}
+
+/// What a hit goes by beside its plan. It stands in the project's record, so that a hit finds it
+/// without a look-up and without asking whether it has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Whether a 304 counts against the month.
+    pub count_not_modified: bool,
+    /// When answers say what is left.
+    pub headers: Headers,
 }
 
 /// When answers say what is left of a caller's budgets. A 429 always does.
@@ -89,6 +108,7 @@ impl Decision {
 #[derive(Debug)]
 pub struct Limits {
     plan: Plan,
+    terms: Terms,
     rate: Option<Limiter>,
     meter: Arc<Meter>,
     decisions: [Counter; Decision::ALL.len()],
@@ -98,6 +118,11 @@ impl Limits {
     /// The plan they come from.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// What holds beside the plan.
+    pub fn terms(&self) -> Terms {
+        self.terms
     }
 
     /// The project's month.
@@ -117,13 +142,18 @@ impl Limits {
         Budgets { burst, month: self.meter.budget(now) }
     }
 
-    /// Whether four fifths of a budget are used.
-    pub fn is_near_end(&self, taken: Option<Result<u32, Duration>>) -> bool {
+    /// Whether four fifths of a budget are used, given what [`Limits::take`] said and as of this place
+    /// in the month.
+    pub fn is_near_end(
+        &self,
+        taken: Option<Result<u32, Duration>>,
+        place: &quota::Receipt,
+    ) -> bool {
         let of_burst = |taken: Result<u32, Duration>| {
             let burst = self.plan.rate.map_or(u32::MAX, |rate| rate.burst.get());
             taken.unwrap_or(0).saturating_mul(5) <= burst
         };
-        taken.is_some_and(of_burst) || self.meter.is_near_end()
+        taken.is_some_and(of_burst) || self.meter.is_near_end_after(place)
     }
 
     /// Counts a decision.
@@ -136,11 +166,11 @@ impl Limits {
 
 /// The limits of every project that was seen. Grows with projects, never with requests.
 pub struct Book {
-    config: Config,
+    config: Live<Config>,
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    tasks: TaskTracker,
+    tasks: Tasks,
     /// Guards the map, for the length of a look-up. Not touched by a request whose key is known.
     projects: Mutex<HashMap<ProjectId, Arc<Limits>, RandomState>>,
 }
@@ -148,18 +178,24 @@ pub struct Book {
 impl Book {
     /// An empty book; renewals run in `tasks`.
     pub fn new(
-        config: Config,
+        config: Live<Config>,
         ledger: Arc<dyn Ledger>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-        tasks: TaskTracker,
+        tasks: Tasks,
     ) -> Self {
         Self { config, ledger, clock, metrics, tasks, projects: Mutex::default() }
     }
 
-    /// How limits are configured.
-    pub fn config(&self) -> &Config {
-        &self.config
+    /// How limits are configured now.
+    pub fn config(&self) -> Guard<Arc<Config>> {
+        self.config.load()
+    }
+
+    /// Configures limits anew. A project's limits are made again the next time a record of one of its
+    /// keys is: whoever calls this says then that any may have changed.
+    pub fn reconfigure(&self, config: Config) {
+        self.config.store(config);
     }
 
     /// The limits of a project on its present plan. A change of plan keeps what was used.
@@ -167,35 +203,49 @@ impl Book {
     /// `is_current` says whether `project` was read after the last change: one that was not must
     /// not put the plan of before back.
     pub fn limits_of(&self, project: &Project, is_current: impl FnOnce() -> bool) -> Arc<Limits> {
-        let plan = self.plan_of(project);
+        let config = self.config.load();
+        let (plan, terms) = (plan_of(&config, project), config.terms());
+        let quota = plan.requests_per_month.map_or(u64::MAX, Into::into);
         let mut projects = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
         let before = projects.get(&project.id);
-        if let Some(before) = before.filter(|limits| limits.plan == *plan || !is_current()) {
+        let holds = |limits: &Limits| {
+            limits.plan == *plan
+                && limits.terms == terms
+                && limits.meter.counts(quota, config.quota)
+        };
+        if let Some(before) = before.filter(|limits| holds(limits) || !is_current()) {
             return Arc::clone(before);
         }
 
         let rate = plan.rate.map(|rate| self.limiter(rate, before.and_then(|b| b.rate.as_ref())));
-        let quota = plan.requests_per_month.map_or(u64::MAX, Into::into);
+        let meter = before.map(|before| &before.meter);
+        let meter = meter.filter(|meter| meter.counts(quota, config.quota)).cloned();
         let name = plan.name.as_str();
         let limits = Arc::new(Limits {
             plan: plan.clone(),
+            terms,
             rate,
-            meter: Arc::new(Meter::new(
-                (project.id, quota),
-                self.config.quota,
-                Arc::clone(&self.ledger),
-                Arc::clone(&self.clock),
-                self.tasks.clone(),
-                self.metrics.overdrafts(),
-            )),
+            meter: meter.unwrap_or_else(|| self.meter((project.id, quota), config.quota)),
             decisions: Decision::ALL
                 .map(|decision| self.metrics.decisions(name, decision.as_str())),
         });
-        if let Some(before) = projects.insert(project.id, Arc::clone(&limits)) {
+        let before = projects.insert(project.id, Arc::clone(&limits));
+        if let Some(before) = before.filter(|before| !Arc::ptr_eq(&before.meter, &limits.meter)) {
             limits.meter.take_over(&before.meter);
             self.tasks.spawn(async move { before.meter.settle().await });
         }
         limits
+    }
+
+    fn meter(&self, of: (ProjectId, u64), config: quota::Config) -> Arc<Meter> {
+        Arc::new(Meter::new(
+            of,
+            config,
+            Arc::clone(&self.ledger),
+            Arc::clone(&self.clock),
+            self.tasks.clone(),
+            self.metrics.overdrafts(),
+        ))
     }
 
     /// A limiter of this rate that has given what `before` has given.
@@ -225,20 +275,16 @@ impl Book {
         let projects = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
         projects.values().cloned().collect()
     }
+}
 
-    #[expect(clippy::expect_used, reason = "the configuration names a fallback that exists")]
-    fn plan_of(&self, project: &Project) -> &Plan {
-        let plans = &self.config.plans;
-        plans.get(&PlanName::new(&project.plan)).unwrap_or_else(|| {
-            let (project, plan) = (project.id.0, &project.plan);
-            tracing::error!(
-                project,
-                plan,
-                "a project's plan is not configured: it has the fallback"
-            );
-            plans.get(&self.config.fallback_plan).expect("the fallback plan is configured")
-        })
-    }
+#[expect(clippy::expect_used, reason = "the configuration names a fallback that exists")]
+fn plan_of<'c>(config: &'c Config, project: &Project) -> &'c Plan {
+    let plans = &config.plans;
+    plans.get(&PlanName::new(&project.plan)).unwrap_or_else(|| {
+        let (project, plan) = (project.id.0, &project.plan);
+        tracing::error!(project, plan, "a project's plan is not configured: it has the fallback");
+        plans.get(&config.fallback_plan).expect("the fallback plan is configured")
+    })
 }
 
 impl std::fmt::Debug for Book {

@@ -2,7 +2,7 @@
 //!
 //! | # | phase    | may end with                | costs, for a key in use      |
 //! |---|----------|-----------------------------|------------------------------|
-//! | 1 | identify | `Unauthenticated`           | one SHA-256, one map look-up |
+//! | 1 | identify | `Unauthenticated`           | one SHA-256, one map look-up; nothing where the fast lane knows the token |
 //! | 2 | permit   | `Forbidden`                 | one comparison               |
 //! | 3 | spend    | `RateLimited`, `QuotaSpent` | two compare-and-swaps        |
 //!
@@ -19,38 +19,43 @@
 //!    (`unknown_expired_and_revoked_keys_are_refused_alike` in `tests/integration/access.rs`)
 //! 2. A revocation that is known stops everybody who comes after it, even if the store was asked
 //!    before it. (`a_revocation_outruns_a_fetch_that_began_before_it`, in the same place)
-//! 3. The token is hashed at once and never printed or compared as text. It is kept only in memory,
-//!    and only where it is an origin's own and has to be shown there again.
+//! 3. A request that brings a credential is judged by that alone, whatever certificate its connection
+//!    has. (`a_key_beside_a_certificate_is_judged_alone`, in `tests/integration/certificates.rs`)
+//! 4. The token is never printed, and kept only in memory: to know who presents it again, and to
+//!    show an origin its own. Stores know digests.
 
 pub mod credential;
 pub mod foreign;
 pub mod guesses;
 pub mod keyring;
 pub mod limits;
+pub mod peer;
 pub mod quota;
 pub mod rate;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
 use http::StatusCode;
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
 
 use crate::cache::generation::Generations;
 use crate::clock::Clock;
 use crate::ledger::Ledger;
+use crate::live::Live;
 use crate::model::{Budgets, Refusal, Scope, Timestamp};
 use crate::origins::{Origin, RETRY_AFTER, Store};
+use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::wire;
 use crate::wire::Response;
 
+pub use credential::Presented;
 pub use keyring::{Caller, Config};
+pub use peer::{Identity, Peer};
 
-use credential::Token;
+use credential::Shown;
 use foreign::Foreign;
 use guesses::{Guesses, Source};
 use keyring::Keyring;
@@ -81,14 +86,14 @@ pub struct Parts {
     /// The origin whose own keys are let through, if there is one.
     pub foreign: Option<Arc<dyn Origin>>,
     /// Where questions run.
-    pub tasks: TaskTracker,
+    pub tasks: Tasks,
 }
 
 impl Gate {
     /// A gate over these parts.
     pub fn new(
         keys: Config,
-        limits: limits::Config,
+        limits: Live<limits::Config>,
         guesses: guesses::Config,
         parts: Parts,
     ) -> Self {
@@ -103,6 +108,17 @@ impl Gate {
         Self { keyring, book, guesses: Guesses::new(guesses), clock }
     }
 
+    /// Goes by other settings from now on. New limits reach every caller with its next request.
+    pub fn reconfigure(&self, keys: Config, limits: &limits::Config, guesses: &guesses::Config) {
+        self.guesses.reconfigure(guesses.clone());
+        self.keyring.reconfigure(keys);
+        if **self.book.config() != *limits {
+            self.book.reconfigure(limits.clone());
+            // Only now: a record that is made under the new mark has the new limits.
+            self.keyring.renew_limits();
+        }
+    }
+
     /// The keys in memory.
     pub fn keyring(&self) -> &Keyring {
         &self.keyring
@@ -113,21 +129,22 @@ impl Gate {
         &self.book
     }
 
-    /// Lets a caller pass, or says why not. `peer` is who the connection is from.
+    /// Lets a caller pass, or says why not. `peer` is who the connection is from: its certificate
+    /// counts for a request without a token of its own.
     ///
     /// # Errors
     ///
-    /// `Unauthenticated` without a token or for one that opens nothing, `RateLimited` where too
+    /// `Unauthenticated` with neither of them, or for one that opens nothing, `RateLimited` where too
     /// many of those came from, `Forbidden` for one that does not open this, and what the store's
     /// failures mean.
     pub async fn admit(
         &self,
         headers: &HeaderMap,
-        peer: IpAddr,
+        peer: &Peer,
         needs: Scope,
     ) -> Result<Caller, Refusal> {
-        let token = Token::of(headers).ok_or(Refusal::Unauthenticated)?;
-        let digest = token.digest();
+        let shown = Shown::of(headers, peer).ok_or(Refusal::Unauthenticated)?;
+        let digest = shown.digest();
         let now = self.clock.now();
         let permit = |caller: Caller| caller.permit(needs, now).map(|()| caller);
         let recalled = self.keyring.recall(&digest, now).map(|known| known.and_then(permit));
@@ -137,11 +154,11 @@ impl Gate {
             None => false,
         };
 
-        let source = self.guesses.source(peer, headers);
+        let source = self.guesses.source(peer.address, headers);
         self.may_guess(source)?;
         let found = match opens_nothing {
             true => Err(Refusal::Unauthenticated),
-            false => self.keyring.fetch(token, now).await.and_then(permit),
+            false => self.keyring.fetch(shown, now).await.and_then(permit),
         };
         // Unknown, expired and revoked keys count alike: else the limit would tell them apart.
         if matches!(found, Err(Refusal::Unauthenticated)) {
@@ -150,27 +167,21 @@ impl Gate {
         found
     }
 
-    /// The same from memory alone; `None` if the store would have to be asked, or somebody to be
-    /// turned away.
-    pub fn recall(&self, headers: &HeaderMap, needs: Scope) -> Option<Caller> {
-        let now = self.clock.now();
-        let caller = self.keyring.recall(&Token::of(headers)?.digest(), now)?.ok()?;
-        caller.permit(needs, now).ok()?;
-        Some(caller)
+    /// Whether a caller that was let in before may pass again: if not, [`Gate::admit`] knows why.
+    /// Memory only.
+    pub fn readmits(&self, caller: &Caller, needs: Scope, now: Timestamp) -> bool {
+        self.keyring.vouches_for(caller) && caller.permit(needs, now).is_ok()
     }
 
     /// Takes one request from the caller's rates and month; `None` if the ledger would have to be
     /// asked. Memory only.
-    pub fn try_spend(&self, caller: &Caller) -> Option<Result<Receipt, Refusal>> {
-        let (limits, now) = (caller.limits(), self.clock.now());
-        if limits.meter().would_ask(now) {
-            return None;
-        }
-        let taken = match self.take(caller, now) {
-            Ok(taken) => taken,
+    pub fn try_spend(&self, caller: &Caller, now: Timestamp) -> Option<Result<Receipt, Refusal>> {
+        let spent = caller.limits().meter().try_spend_after(now, || self.take(caller, now))?;
+        let (taken, attempt) = match spent {
+            Ok(spent) => spent,
             Err(refusal) => return Some(Err(refusal)),
         };
-        match limits.meter().try_spend(now) {
+        match attempt {
             Attempt::Yes(place) => Some(Ok(self.receipt(caller, place, taken, now))),
             Attempt::Spent => Some(Err(self.month_spent(caller, taken, now))),
             Attempt::Ask => None,
@@ -200,10 +211,9 @@ impl Gate {
     /// Ends what [`Gate::spend`] began, now that there is a response: gives the place back if it
     /// does not count, and says on the response what is left, if it is to be said.
     pub fn settle(&self, receipt: Receipt, response: &mut Response) {
-        let config = self.book.config();
         let counts = match response.status() {
             StatusCode::OK => true,
-            StatusCode::NOT_MODIFIED => config.count_not_modified,
+            StatusCode::NOT_MODIFIED => receipt.count_not_modified,
             _ => false,
         };
         if let Some(budgets) = receipt.say {
@@ -263,12 +273,14 @@ impl Gate {
     ) -> Receipt {
         let limits = caller.limits();
         limits.count(Decision::Admitted);
-        let is_said = match self.book.config().headers {
+        let terms = limits.terms();
+        let is_said = match terms.headers {
             Headers::Always => true,
-            Headers::NearEnd => limits.is_near_end(taken),
+            Headers::NearEnd => limits.is_near_end(taken, &place),
             Headers::Refused => false,
         };
-        Receipt { place, say: is_said.then(|| limits.budgets(taken, now)) }
+        let say = is_said.then(|| limits.budgets(taken, now));
+        Receipt { place, count_not_modified: terms.count_not_modified, say }
     }
 
     fn month_spent(&self, caller: &Caller, taken: Taken, now: Timestamp) -> Refusal {
@@ -290,6 +302,8 @@ type Taken = Option<Result<u32, Duration>>;
 #[derive(Debug)]
 pub struct Receipt {
     place: quota::Receipt,
+    /// Whether a 304 keeps it.
+    count_not_modified: bool,
     /// What the response is to say is left.
     say: Option<Budgets>,
 }

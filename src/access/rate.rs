@@ -41,8 +41,14 @@ impl Limiter {
 
     /// Takes one request, or says how long to wait for the next. Returns how many more may come at
     /// once.
+    ///
+    /// Whoever is let in is let in by the time of a moment ago; whoever is turned away, by the time
+    /// it is.
     pub fn take(&self) -> Result<u32, Duration> {
-        let taken = self.inner.check();
+        let taken = self.inner.check().or_else(|_| {
+            self.inner.clock().0.refresh();
+            self.inner.check()
+        });
         taken
             .map(|state| state.remaining_burst_capacity())
             .map_err(|not_until| not_until.wait_time_from(self.inner.clock().now()))
@@ -119,7 +125,7 @@ impl governor::clock::Clock for Monotonic {
     type Instant = Moment;
 
     fn now(&self) -> Moment {
-        Moment(self.0.elapsed().into())
+        Moment(self.0.recently().elapsed.into())
     }
 }
 

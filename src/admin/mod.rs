@@ -9,6 +9,7 @@
 //! | `/admin/usage` | what projects have used of their months; `?project=NAME` for one    |
 //! | `/admin/why` | what is kept of `?project=NAME&slug=SLUG&environment=NAME`, and why      |
 //! | `POST /admin/purge` | makes this edge forget: [`purge`]                                |
+//! | `POST /admin/reload` | reads the configuration anew: [`reload`]                      |
 //! | `POST /hooks/{origin}` | an origin's word that something changed: [`crate::hooks`]     |
 //!
 //! A page that changes something takes JSON only: a browser asks before it sends that to another
@@ -16,6 +17,7 @@
 
 pub mod health;
 pub mod purge;
+pub mod reload;
 pub mod why;
 
 use std::sync::Arc;
@@ -35,6 +37,7 @@ use crate::authoring::usage::{Row, Usage};
 use crate::delivery::Delivery;
 use crate::delivery::purge::Scope;
 use crate::hooks::{self, Hooks};
+use crate::live::Live;
 use crate::model::OriginName;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics;
@@ -45,6 +48,7 @@ use crate::wire::query;
 use crate::wire::representation::{uncached_error, uncached_json};
 
 use health::Health;
+use reload::Reloads;
 use why::Asked;
 
 /// The operators' pages.
@@ -63,7 +67,9 @@ pub struct Admin {
     /// Every origin there is.
     pub origins: Vec<OriginName>,
     /// How much of a request's body is waited for.
-    pub body: Limits,
+    pub body: Live<Limits>,
+    /// Where the configuration is read anew.
+    pub reloads: Reloads,
     /// What was used.
     pub usage: Usage,
     /// The binary's version and the revision it was built from.
@@ -98,12 +104,16 @@ impl Admin {
                 let (parts, body) = request.into_parts();
                 self.purge(&parts.headers, body).await
             }
+            "/admin/reload" => match is_json(request.headers()) {
+                true => self.reloads.respond().await,
+                false => not_json(),
+            },
             _ => plain(StatusCode::NOT_FOUND, format!("try {}\n", PAGES.map(|p| p.0).join(" "))),
         }
     }
 
     /// Whether what grows old is no longer refreshed. While the edge drains it need not be.
-    fn is_stalled(&self) -> bool {
+    pub fn is_stalled(&self) -> bool {
         self.health.state() != health::State::Draining && self.delivery.is_stalled()
     }
 
@@ -177,10 +187,10 @@ impl Admin {
         B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
         if !is_json(headers) {
-            let problem = "Content-Type: the body is `application/json`: say so";
-            return uncached_error(StatusCode::UNSUPPORTED_MEDIA_TYPE, problem);
+            return not_json();
         }
-        let body = match body::read(body, self.body).await {
+        let limits = **self.body.load();
+        let body = match body::read(body, limits).await {
             Ok(body) => body,
             Err(refusal) => return body::refused(&refusal),
         };
@@ -214,7 +224,7 @@ impl Admin {
 }
 
 /// Every page and the methods it takes.
-const PAGES: [(&str, &str); 7] = [
+const PAGES: [(&str, &str); 8] = [
     ("/livez", READ),
     ("/readyz", READ),
     ("/metrics", READ),
@@ -222,6 +232,7 @@ const PAGES: [(&str, &str); 7] = [
     ("/admin/usage", READ),
     ("/admin/why", READ),
     ("/admin/purge", "POST"),
+    ("/admin/reload", "POST"),
 ];
 
 const READ: &str = "GET, HEAD";
@@ -230,6 +241,11 @@ fn is_json(headers: &HeaderMap) -> bool {
     let media_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let essence = media_type.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
     essence.eq_ignore_ascii_case(b"application/json")
+}
+
+fn not_json() -> Response {
+    let problem = "Content-Type: the body is `application/json`: say so";
+    uncached_error(StatusCode::UNSUPPORTED_MEDIA_TYPE, problem)
 }
 
 fn not_allowed(methods: &'static str) -> Response {

@@ -2,11 +2,15 @@
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
 
 use crate::access;
 use crate::access::Gate;
 use crate::admin::Admin;
 use crate::admin::health::Health;
+use crate::admin::reload::Reloads;
 use crate::app::opening::{Opened, OpenedOrigin};
 use crate::authoring::Authoring;
 use crate::authoring::usage::Usage;
@@ -15,12 +19,15 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{Delivery, Source, Sources};
 use crate::dialects::Services;
-use crate::hooks::Hooks;
+use crate::hooks::{self, Hooks};
+use crate::live::Live;
+use crate::model::OriginName;
 use crate::origins::guard::Guarded;
 use crate::origins::stored::Projects;
 use crate::origins::{Origin, Store, Stored};
-use crate::server::{Drain, Router};
+use crate::server::{self, Drain, Router};
 use crate::telemetry::Metrics;
+use crate::telemetry::trace;
 use crate::wire::body::Limits;
 
 /// The version and the source revision of this binary.
@@ -42,6 +49,12 @@ pub struct Assembly {
     pub generations: Arc<Generations>,
     /// The origins beside the store.
     pub feeds: Vec<Arc<dyn Origin>>,
+    /// How connections are served; each reads it when it is accepted.
+    pub server: Live<server::Config>,
+    /// How much of a body is waited for.
+    body: Live<Limits>,
+    hooks: Arc<Hooks>,
+    pub(crate) paces: Paces,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Arc<Health>,
@@ -56,9 +69,10 @@ impl Assembly {
         let metrics = Arc::new(Metrics::new(BUILD.0, BUILD.1));
         let generations = Arc::new(Generations::default());
         let South { sources, feeds, foreign } = south(&store, origins, &clock, &metrics);
+        let limits = Live::new(config.limits.clone());
         let gate = Arc::new(Gate::new(
             config.keys,
-            config.limits.clone(),
+            limits.clone(),
             config.guesses.clone(),
             access::Parts {
                 store: Arc::clone(&store),
@@ -78,38 +92,33 @@ impl Assembly {
             Arc::clone(&clock),
             (Arc::clone(&metrics), drain.tasks()),
         ));
+        let (server, body) = (Live::new(config.server), Live::new(body_limits(&config.server)));
         let hooks = Arc::new(Hooks::new(
-            config
-                .origins
-                .iter()
-                .filter_map(|origin| Some((origin.name.clone(), origin.hook.clone()?))),
+            hooks_of(config),
             Arc::clone(&delivery),
             Arc::clone(&clock),
             Arc::clone(&metrics),
-            config.server.header_timeout,
+            body.clone(),
         ));
-        let body =
-            Limits { bytes: config.server.body_limit_bytes, time: config.server.header_timeout };
-        let services = Services { gate: Arc::clone(&gate), delivery: Arc::clone(&delivery), body };
-        let public_hooks = config.server.hooks.then(|| Arc::clone(&hooks));
-        let router = Router::new(services, &metrics, config.server.max_in_flight, public_hooks);
+        let services = Services {
+            gate: Arc::clone(&gate),
+            delivery: Arc::clone(&delivery),
+            body: body.clone(),
+        };
+        let counted = (&*metrics, Arc::clone(&clock));
+        let router = Router::new(services, counted, server.clone(), Arc::clone(&hooks));
         let plans = config.limits.plans.keys().cloned().collect();
         let origins = config.origins.iter().map(|origin| &origin.name);
         let admin = Arc::new(Admin {
             health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),
             delivery: Arc::clone(&delivery),
-            hooks,
+            hooks: Arc::clone(&hooks),
             authoring: Authoring::new(Arc::clone(&store), plans, Arc::clone(&clock)),
             origins: [store.name()].into_iter().chain(origins).cloned().collect(),
-            body,
-            usage: Usage {
-                store: Arc::clone(&store),
-                ledger,
-                plans: config.limits.plans.clone(),
-                fallback_plan: config.limits.fallback_plan.clone(),
-                clock: Arc::clone(&clock),
-            },
+            body: body.clone(),
+            reloads: Reloads::default(),
+            usage: Usage { store: Arc::clone(&store), ledger, limits, clock: Arc::clone(&clock) },
             build: BUILD,
         });
         Self {
@@ -120,11 +129,67 @@ impl Assembly {
             drain,
             generations,
             feeds,
+            server,
+            body,
+            hooks,
+            paces: Paces::of(config),
             clock,
             metrics,
             health,
             store,
         }
+    }
+}
+
+/// The hooks of the origins that have one.
+fn hooks_of(config: &Config) -> impl Iterator<Item = (OriginName, hooks::Config)> {
+    let origins = config.origins.iter();
+    origins.filter_map(|origin| Some((origin.name.clone(), origin.hook.clone()?)))
+}
+
+fn body_limits(server: &server::Config) -> Limits {
+    let server::Deadlines { body, min_rate, .. } = server.deadlines;
+    Limits { bytes: server.body_limit_bytes, time: body, min_rate }
+}
+
+/// How often what goes on in the background is done.
+pub(crate) struct Paces {
+    pub(crate) tend: watch::Sender<Duration>,
+    pub(crate) touch: watch::Sender<Duration>,
+}
+
+impl Paces {
+    fn of(config: &Config) -> Self {
+        let [tend, touch] = Self::intervals(config).map(watch::Sender::new);
+        Self { tend, touch }
+    }
+
+    fn set(&self, config: &Config) {
+        let [tend, touch] = Self::intervals(config);
+        for (pace, interval) in [(&self.tend, tend), (&self.touch, touch)] {
+            let is_new = |pace: &mut Duration| std::mem::replace(pace, interval) != interval;
+            pace.send_if_modified(is_new);
+        }
+    }
+
+    /// A renewal that fails is tried twice more before the lease ends.
+    fn intervals(config: &Config) -> [Duration; 2] {
+        [config.limits.quota.lease_for / 4, config.keys.touch_interval]
+    }
+}
+
+impl Assembly {
+    /// Goes by another configuration from now on, as far as it can without a restart: `reload` has
+    /// seen to it that nothing else in it is new. Each part swaps its own settings whole.
+    pub fn reconfigure(&self, config: &Config) {
+        self.server.store(config.server);
+        self.body.store(body_limits(&config.server));
+        self.gate.reconfigure(config.keys, &config.limits, &config.guesses);
+        let freshness = config.origins.iter().map(|origin| (&origin.name, &origin.freshness));
+        self.delivery.reconfigure(config.delivery, freshness);
+        self.hooks.reconfigure(hooks_of(config));
+        self.paces.set(config);
+        trace::set_level(config.log.level);
     }
 }
 
@@ -162,7 +227,7 @@ fn south(
         if opened.lets_keys_through {
             foreign = Some(Arc::clone(&origin));
         }
-        sources.named.insert(name, Source { origin, freshness: opened.freshness });
+        sources.named.insert(name, Source { origin, freshness: Live::new(opened.freshness) });
     }
     South { sources, feeds, foreign }
 }

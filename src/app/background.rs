@@ -8,21 +8,41 @@
 //! | tend      | keeps the leases in use, gives back the others              | a quarter of a lease |
 //! | keep      | writes the snapshot                                         | `snapshot.interval`  |
 //!
-//! Each ends when the drain begins; touch and keep do their work once more then.
+//! Each goes on while the edge still accepts, and ends when it stops; touch and keep do their work
+//! once more then.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::app::assembly::Assembly;
 use crate::app::memory::Memory;
+use crate::compile::tokens;
+use crate::config::Config;
 use crate::origins::{self, Change, Changes, Cursor, Origin};
 use crate::telemetry::trace::Chain;
 
 impl Assembly {
+    /// Begins all of it.
+    pub(crate) fn begin(self: &Arc<Self>, config: &Config, memory: Option<Memory>) {
+        let tasks = self.drain.tasks();
+        tasks.spawn(Arc::clone(self).follow());
+        for feed in &self.feeds {
+            tasks.spawn(Arc::clone(self).follow_origin(Arc::clone(feed)));
+        }
+        tasks.spawn(Arc::clone(self).refresh());
+        if let Some(memory) = memory {
+            tasks.spawn(Arc::clone(self).keep(memory, config.snapshot.interval));
+        }
+        tasks.spawn(Arc::clone(self).touch());
+        tasks.spawn(Arc::clone(self).tend());
+        tasks.spawn_blocking(tokens::warm);
+    }
+
     /// Applies what the store says has changed, until the drain begins.
-    pub(crate) async fn follow(self: Arc<Self>) {
+    async fn follow(self: Arc<Self>) {
         let mut cursor = Cursor::START;
         loop {
             let followed = tokio::select! {
@@ -56,7 +76,7 @@ impl Assembly {
     }
 
     /// Applies what an origin says has changed, until the drain begins.
-    pub(crate) async fn follow_origin(self: Arc<Self>, origin: Arc<dyn Origin>) {
+    async fn follow_origin(self: Arc<Self>, origin: Arc<dyn Origin>) {
         let (mut cursor, mut pause) = (Cursor::START, PAUSE);
         loop {
             let followed = tokio::select! {
@@ -109,23 +129,25 @@ impl Assembly {
     }
 
     /// Asks again for what is in use and about to be too old.
-    pub(crate) async fn refresh(self: Arc<Self>) {
+    async fn refresh(self: Arc<Self>) {
         while timeout(REFRESH_EVERY, self.drain.stopping()).await.is_err() {
             self.delivery.tend();
         }
     }
 
     /// Keeps the leases in use and gives back the others.
-    pub(crate) async fn tend(self: Arc<Self>, interval: Duration) {
-        while timeout(interval, self.drain.stopping()).await.is_err() {
+    async fn tend(self: Arc<Self>) {
+        let mut interval = self.paces.tend.subscribe();
+        while !self.is_stopped_within(&mut interval).await {
             self.gate.book().tend().await;
         }
     }
 
     /// Writes down when keys were used, at each interval and once more when the drain begins.
-    pub(crate) async fn touch(self: Arc<Self>, interval: Duration) {
+    async fn touch(self: Arc<Self>) {
+        let mut interval = self.paces.touch.subscribe();
         loop {
-            let is_stopping = timeout(interval, self.drain.stopping()).await.is_ok();
+            let is_stopping = self.is_stopped_within(&mut interval).await;
             let used = self.gate.keyring().take_used();
             if !used.is_empty()
                 && let Err(error) = self.store.touch_keys(used).await
@@ -138,8 +160,28 @@ impl Assembly {
         }
     }
 
+    /// Waits for an interval, which begins anew when it is changed. Returns whether the drain has
+    /// begun.
+    async fn is_stopped_within(&self, interval: &mut watch::Receiver<Duration>) -> bool {
+        loop {
+            let span = *interval.borrow_and_update();
+            let ended = async {
+                tokio::select! {
+                    () = self.drain.stopping() => true,
+                    // Whoever may change it lives as long as `self`.
+                    _ = interval.changed() => false,
+                }
+            };
+            match timeout(span, ended).await {
+                Err(_) => return false,
+                Ok(true) => return true,
+                Ok(false) => {}
+            }
+        }
+    }
+
     /// Writes the snapshot at each interval and once more when the drain begins.
-    pub(crate) async fn keep(self: Arc<Self>, memory: Memory, interval: Duration) {
+    async fn keep(self: Arc<Self>, memory: Memory, interval: Duration) {
         loop {
             let is_stopping = timeout(interval, self.drain.stopping()).await.is_ok();
             memory.write(&self).await;

@@ -1,15 +1,16 @@
 //! What projects have used of their months.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::access::limits;
 use crate::authoring::Error;
 use crate::clock::Clock;
 use crate::ledger::{Ledger, Month};
-use crate::model::{Plan, PlanName, Project, Timestamp};
+use crate::live::Live;
+use crate::model::{PlanName, Project, Timestamp};
 use crate::origins::{Store, WriteError};
 
 /// Reads what was used.
@@ -19,10 +20,8 @@ pub struct Usage {
     pub store: Arc<dyn Store>,
     /// Where months are counted.
     pub ledger: Arc<dyn Ledger>,
-    /// The plans there are.
-    pub plans: BTreeMap<PlanName, Plan>,
-    /// The plan of a project whose own is not configured.
-    pub fallback_plan: PlanName,
+    /// The plans there are, and the one of a project whose own is not configured.
+    pub limits: Live<limits::Config>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -110,8 +109,9 @@ impl Usage {
         (month, used, leased): (Month, u64, u64),
         present: Month,
     ) -> Row {
-        let plan = self.plans.get(&PlanName::new(&project.plan));
-        let plan = plan.or_else(|| self.plans.get(&self.fallback_plan));
+        let limits = self.limits.load();
+        let plan = limits.plans.get(&PlanName::new(&project.plan));
+        let plan = plan.or_else(|| limits.plans.get(&limits.fallback_plan));
         let quota = plan.and_then(|plan| plan.requests_per_month).map(NonZeroU64::get);
         let left =
             |quota: u64| if month < present { 0 } else { quota.saturating_sub(used + leased) };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use crate::cache::key::{Query, RecordKey};
-use crate::cache::provenance::Provenance;
+use crate::cache::provenance::{Provenance, Windows};
 use crate::compile::Prepared;
 use crate::formats;
 use crate::model::{Edition, Listed, PromptName, Slug};
@@ -49,6 +49,18 @@ impl Record {
     ) -> Self {
         let places = AtomicUsize::new(0);
         Self { what, provenance: Arc::new(provenance), validator, reader, asked, places }
+    }
+
+    /// The same once more, for answers to be made of it anew.
+    pub(crate) fn again(&self, windows: Option<Windows>) -> Self {
+        Self {
+            asked: self.asked.clone(),
+            what: self.what.clone(),
+            provenance: Arc::new(self.provenance.again(windows)),
+            validator: self.validator.clone(),
+            reader: Arc::clone(&self.reader),
+            places: AtomicUsize::new(0),
+        }
     }
 
     /// Whether it is anything but an absence.
@@ -160,20 +172,28 @@ impl Sheet {
 pub struct Entry<A> {
     /// What is sent.
     pub answer: A,
-    /// How many bytes hang from `answer` beside itself.
-    pub len_bytes: usize,
     /// That of the record it was made of.
     pub provenance: Arc<Provenance>,
 }
 
+/// A finished answer that knows what it takes.
+pub trait Weigh {
+    /// How many bytes hang from it beside itself, at the moment.
+    fn len_bytes(&self) -> usize;
+}
+
 impl<A> Entry<A> {
-    /// What stays of an entry while only an alias knows it: the allocation without its contents.
-    pub(crate) const SHELL_BYTES: usize = size_of::<Self>() + 2 * size_of::<usize>();
-
     /// Headers and allocator overhead: an `ETag` of 45 bytes and its bookkeeping, the body's.
-    const PARTS_BYTES: usize = 160;
+    const PARTS_BYTES: usize = 112;
 
-    pub(crate) fn weight_bytes(entry: &Arc<Self>) -> usize {
-        Self::SHELL_BYTES + Self::PARTS_BYTES + entry.len_bytes
+    /// All of it but its body.
+    pub(crate) const SHELL_BYTES: usize =
+        size_of::<Self>() + 2 * size_of::<usize>() + Self::PARTS_BYTES;
+
+    pub(crate) fn weight_bytes(entry: &Arc<Self>) -> usize
+    where
+        A: Weigh,
+    {
+        Self::SHELL_BYTES + entry.answer.len_bytes()
     }
 }

@@ -10,14 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::quality::RandomState;
 use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
+
+use crate::tasks::Tasks;
 
 /// The flights under way.
 #[derive(Debug)]
 pub struct Flights<K, V> {
     /// Guards the map only, for the length of one look-up or one removal.
     under_way: Arc<UnderWay<K, V>>,
-    tasks: TaskTracker,
+    tasks: Tasks,
 }
 
 type UnderWay<K, V> = Mutex<HashMap<K, watch::Receiver<Option<V>>, RandomState>>;
@@ -42,7 +43,7 @@ where
     V: Clone + Send + Sync + 'static,
 {
     /// No flights; each will run in `tasks`.
-    pub fn new(tasks: TaskTracker) -> Self {
+    pub fn new(tasks: Tasks) -> Self {
         Self { under_way: Arc::default(), tasks }
     }
 
@@ -144,7 +145,7 @@ mod tests {
     use super::*;
 
     fn flights() -> Flights<&'static str, u32> {
-        Flights::new(TaskTracker::new())
+        Flights::new(Tasks::default())
     }
 
     #[tokio::test]

@@ -104,6 +104,13 @@ impl Generations {
         }
     }
 
+    /// The same; returns the mark's place in the table and its state from before.
+    pub(crate) fn advance_from(&self, mark: &Mark<'_>) -> (u32, u64) {
+        let place = self.index_of(mark);
+        let counter = self.table.get(place as usize);
+        (place, counter.map_or(0, |counter| counter.fetch_add(1, Ordering::AcqRel)))
+    }
+
     /// Says that what is there of one thing must not even rescue.
     pub(crate) fn advance_hard(&self, mark: &Mark<'_>) {
         if let Some(counter) = self.table.get(self.index_of(mark) as usize) {

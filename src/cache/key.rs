@@ -3,10 +3,6 @@
 //! Every key starts with the [`Tenant`]: project and environment. There is no way to build one
 //! without, so no look-up can cross tenants.
 
-use std::hash::{Hash, Hasher};
-
-use moka::Equivalent;
-
 use crate::cache::generation::Mark;
 use crate::model::{PromptId, PromptName, Tenant};
 use crate::origins::Compile;
@@ -114,7 +110,9 @@ pub enum Variables {
 
 impl AnswerKey {
     pub(crate) fn weight_bytes(&self) -> usize {
+        // It stands beside the counts of those who know it.
         size_of::<Self>()
+            + 2 * size_of::<usize>()
             + match &self.variables {
                 Variables::Unresolved => 0,
                 Variables::Resolved(canonical) => canonical.len(),
@@ -123,58 +121,8 @@ impl AnswerKey {
     }
 }
 
-/// A raw path and query, as one tenant sent it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct AliasKey {
-    tenant: Tenant,
-    target: Box<str>,
-}
-
-impl AliasKey {
-    /// The path and query.
-    pub fn target(&self) -> &str {
-        &self.target
-    }
-
-    pub(crate) fn weight_bytes(&self) -> usize {
-        size_of::<Self>() + self.target.len()
-    }
-}
-
-/// An [`AliasKey`] to look up by, without a copy of the target.
-#[derive(Clone, Copy, Debug)]
-pub struct AliasRef<'a> {
-    /// Whose it is.
-    pub tenant: Tenant,
-    /// The request's path and query, byte for byte.
-    pub target: &'a str,
-}
-
-impl AliasRef<'_> {
-    /// The key to store.
-    pub fn to_owned(self) -> AliasKey {
-        AliasKey { tenant: self.tenant, target: self.target.into() }
-    }
-}
-
-/// The hash of the key it stands for: `Equivalent` asks for that.
-impl Hash for AliasRef<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.tenant.hash(state);
-        self.target.hash(state);
-    }
-}
-
-impl Equivalent<AliasKey> for AliasRef<'_> {
-    fn equivalent(&self, key: &AliasKey) -> bool {
-        self.tenant == key.tenant && *self.target == *key.target
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::hash::BuildHasher;
-
     use crate::model::{EnvironmentId, KeyDigest, ProjectId};
 
     use super::*;
@@ -199,17 +147,6 @@ mod tests {
                 variables: Variables::Unresolved,
             };
             assert_ne!(answer(a), answer(other));
-            let alias = AliasRef { tenant: a, target: "/x" }.to_owned();
-            assert!(!AliasRef { tenant: other, target: "/x" }.equivalent(&alias));
         }
-    }
-
-    #[test]
-    fn a_borrowed_alias_hashes_like_the_stored_one() {
-        let hasher = foldhash::quality::RandomState::default();
-        let borrowed = AliasRef { tenant: tenant(1, 2), target: "/api?x=1" };
-
-        assert_eq!(hasher.hash_one(borrowed), hasher.hash_one(borrowed.to_owned()));
-        assert!(borrowed.equivalent(&borrowed.to_owned()));
     }
 }

@@ -1,16 +1,15 @@
 //! Answers kept near the caller.
 //!
-//! A prompt changes rarely and is read all the time, so nearly every ask should end here. Three
+//! A prompt changes rarely and is read all the time, so nearly every ask should end here. Two
 //! maps, each bounded in bytes:
 //!
 //! | map       | key                                                        | holds                |
 //! |-----------|------------------------------------------------------------|----------------------|
 //! | templates | tenant, what the origin was asked for                      | what the origin said |
 //! | answers   | tenant, representation, prompt, canonical variables        | ready bytes          |
-//! | aliases   | tenant, raw path and query                                 | a pointer to an answer |
 //!
 //! So new variables cost one render and never a question to the origin (unless it is the one that
-//! compiles), and a repeated URL costs one look-up: nothing of it is parsed.
+//! compiles). A URL that is repeated does not even get here: `delivery::lane` knows its answer.
 //!
 //! Nothing has to be searched for to be outdated. What changed is *marked* ([`generation`]), what
 //! grows old knows its windows, and both are in the [`provenance`] that everything made of one
@@ -31,7 +30,9 @@
 //!    (`tests::an_older_word_does_not_replace_a_newer_one`)
 //! 6. Answers end with the record they were made of.
 //!    (`tests::an_answer_ends_with_its_record`)
-//! 7. Nothing here reads a clock or knows what HTTP is.
+//! 7. Answers can be ended without forgetting what they were made of: nothing is asked for again.
+//!    (`tests::answers_are_made_again_of_what_was_said`)
+//! 8. Nothing here reads a clock or knows what HTTP is.
 
 pub mod entry;
 pub mod flight;
@@ -40,39 +41,39 @@ pub mod key;
 pub mod provenance;
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
 use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::{Cache as Map, CacheBuilder};
 
-use entry::{Entry, Record};
+use entry::{Entry, Record, Weigh};
 use generation::Generations;
-use key::{AliasKey, AliasRef, AnswerKey, RecordKey};
-use provenance::{Moment, Provenance, Standing};
+use key::{AnswerKey, RecordKey};
+use provenance::{Moment, Provenance, Standing, Windows};
 
 /// How much memory the maps may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Prepared editions, in bytes.
     pub templates_bytes: u64,
-    /// Finished answers and their aliases together, in bytes.
+    /// Finished answers, in bytes: half of it here, half in the fast lane (`delivery::lane`).
     pub answers_bytes: u64,
 }
 
 impl Default for Config {
-    /// Some thousand prompts, and about a hundred thousand answers of 1 KiB.
+    /// Some thousand prompts, and about a hundred thousand answers of 1 KiB, most of them in both
+    /// halves.
     fn default() -> Self {
-        Self { templates_bytes: 32 << 20, answers_bytes: 128 << 20 }
+        Self { templates_bytes: 32 << 20, answers_bytes: 256 << 20 }
     }
 }
 
 /// The maps. `A` is what a finished answer holds.
 pub struct Cache<A> {
     records: Map<RecordKey, Arc<Record>, RandomState>,
-    answers: Map<AnswerKey, Arc<Entry<A>>, RandomState>,
-    aliases: Map<AliasKey, Weak<Entry<A>>, RandomState>,
+    answers: Map<Arc<AnswerKey>, Arc<Entry<A>>, RandomState>,
     generations: Arc<Generations>,
     /// Held while a record is put in its place, so that no older one takes it in between.
     keeping: Mutex<()>,
@@ -89,11 +90,9 @@ pub struct Holds {
     pub weight_bytes: u64,
 }
 
-impl<A: Send + Sync + 'static> Cache<A> {
+impl<A: Weigh + Send + Sync + 'static> Cache<A> {
     /// Empty maps under the marks of `generations`.
     pub fn new(config: Config, generations: Arc<Generations>) -> Self {
-        // An alias is about an eighth of a 1 KiB answer and what it names.
-        let aliases_bytes = config.answers_bytes / 8;
         Self {
             records: bounded(config.templates_bytes, |key: &RecordKey, record: &Arc<Record>| {
                 key.weight_bytes() + record.weight_bytes()
@@ -107,12 +106,8 @@ impl<A: Send + Sync + 'static> Cache<A> {
                 }
             })
             .build_with_hasher(RandomState::default()),
-            answers: bounded(config.answers_bytes - aliases_bytes, |key: &AnswerKey, entry| {
-                key.weight_bytes() + Entry::weight_bytes(entry)
-            })
-            .build_with_hasher(RandomState::default()),
-            aliases: bounded(aliases_bytes, |key: &AliasKey, _| {
-                key.weight_bytes() + Entry::<A>::SHELL_BYTES
+            answers: bounded(config.answers_bytes / 2, |key: &Arc<_>, entry| {
+                AnswerKey::weight_bytes(key) + Entry::weight_bytes(entry)
             })
             .build_with_hasher(RandomState::default()),
             generations,
@@ -132,6 +127,12 @@ impl<A: Send + Sync + 'static> Cache<A> {
 
     /// What an origin said, however long ago.
     pub fn record(&self, key: &RecordKey) -> Option<Arc<Record>> {
+        let record = self.records.get(key)?;
+        if !record.provenance.is_retired() {
+            return Some(record);
+        }
+        // What takes its place is there under one of its names, and just about to be under this.
+        let _keeping = self.keeping();
         self.records.get(key)
     }
 
@@ -143,7 +144,7 @@ impl<A: Send + Sync + 'static> Cache<A> {
     /// Keeps what an origin said, under each of its names, unless something newer is there, or
     /// anything if it is out of date already. Ends the answers made of what was there before.
     pub fn keep_record(&self, record: &Arc<Record>) {
-        let _keeping = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let _keeping = self.keeping();
         let provenance = &record.provenance;
         let is_current = self.generations.hold(&provenance.stamp());
         // Asked by its other name, the origin may have said something newer meanwhile.
@@ -157,6 +158,33 @@ impl<A: Send + Sync + 'static> Cache<A> {
                 self.records.insert(key, Arc::clone(record));
             }
         }
+    }
+
+    /// Ends every finished answer, so that it is made anew of what its origin said, which stays.
+    /// `windows` may say that a word is good for another time than it was.
+    pub fn remake_answers(&self, windows: impl Fn(&Record) -> Option<Windows>) {
+        let records: Vec<_> = self.records.iter().map(|(_, record)| record).collect();
+        for record in records {
+            let _keeping = self.keeping();
+            let is_there = |key: &RecordKey| {
+                self.records.get(key).is_some_and(|there| Arc::ptr_eq(&there, &record))
+            };
+            // Under all of its names at once; by the second of them it is no longer there.
+            let keys: Vec<_> = record.keys().into_iter().filter(is_there).collect();
+            if keys.is_empty() || record.provenance.is_retired() {
+                continue;
+            }
+            let again = Arc::new(record.again(windows(&record)));
+            again.places.store(keys.len(), Ordering::Release);
+            for key in keys {
+                self.records.insert(key, Arc::clone(&again));
+            }
+            record.provenance.retire();
+        }
+    }
+
+    fn keeping(&self) -> MutexGuard<'_, ()> {
+        self.keeping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets what an origin said of one thing, and ends the answers made of it.
@@ -173,12 +201,7 @@ impl<A: Send + Sync + 'static> Cache<A> {
 
     /// Every finished answer, in no order.
     pub fn answers(&self) -> impl Iterator<Item = (Arc<AnswerKey>, Arc<Entry<A>>)> + '_ {
-        self.answers.iter()
-    }
-
-    /// Every raw target that still leads to an answer, in no order.
-    pub fn aliases(&self) -> impl Iterator<Item = (Arc<AliasKey>, Arc<Entry<A>>)> + '_ {
-        self.aliases.iter().filter_map(|(alias, entry)| Some((alias, entry.upgrade()?)))
+        self.answers.iter().map(|(key, entry)| (Arc::unwrap_or_clone(key), entry))
     }
 
     /// How many finished answers are kept that were made of this word of an origin.
@@ -187,23 +210,21 @@ impl<A: Send + Sync + 'static> Cache<A> {
     }
 
     /// Keeps a finished answer.
-    pub fn keep_answer(&self, key: AnswerKey, entry: Arc<Entry<A>>) {
+    pub fn keep_answer(&self, key: Arc<AnswerKey>, entry: Arc<Entry<A>>) {
         self.answers.insert(key, entry);
     }
 
-    /// A finished answer by the raw target that was answered with it before, whatever it was made
-    /// of.
-    pub fn aliased(&self, alias: AliasRef<'_>) -> Option<Arc<Entry<A>>> {
-        self.aliases.get(&alias)?.upgrade()
-    }
-
-    /// Remembers which answer a raw target leads to. The answer may be evicted all the same.
-    pub fn keep_alias(&self, alias: AliasKey, entry: &Arc<Entry<A>>) {
-        self.aliases.insert(alias, Arc::downgrade(entry));
+    /// Weighs a kept answer that has grown. One that was evicted or replaced is not brought back;
+    /// if that happens at this very moment, it is one more that can be evicted, and nothing is
+    /// served of it that was not before.
+    pub fn weigh_again(&self, key: &Arc<AnswerKey>, entry: &Arc<Entry<A>>) {
+        if self.answers.get(key).is_some_and(|there| Arc::ptr_eq(&there, entry)) {
+            self.answers.insert(Arc::clone(key), Arc::clone(entry));
+        }
     }
 
     /// What the maps hold, after the work they have put off is done.
-    pub fn holds(&self) -> [Holds; 3] {
+    pub fn holds(&self) -> [Holds; 2] {
         fn of<K, V>(map: &'static str, of: &Map<K, V, RandomState>) -> Holds
         where
             K: std::hash::Hash + Eq + Send + Sync + 'static,
@@ -212,7 +233,7 @@ impl<A: Send + Sync + 'static> Cache<A> {
             of.run_pending_tasks();
             Holds { map, entries: of.entry_count(), weight_bytes: of.weighted_size() }
         }
-        [of("templates", &self.records), of("answers", &self.answers), of("aliases", &self.aliases)]
+        [of("templates", &self.records), of("answers", &self.answers)]
     }
 }
 
@@ -236,11 +257,13 @@ where
 
 /// What moka itself takes per entry: bucket, entry record, queue node, frequency sketch.
 ///
-/// Measured: README.md, "Limits".
+/// Measured: docs/performance.md.
 const MAP_BYTES_PER_ENTRY: usize = 320;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use crate::model::{EnvironmentId, ProjectId, PromptId, Tenant};
 
     use crate::model::{OriginName, Reads};
@@ -254,32 +277,51 @@ mod tests {
 
     const TENANT: Tenant = Tenant::new(ProjectId(1), EnvironmentId(1));
 
-    fn answer_key(variables: u32) -> AnswerKey {
-        AnswerKey {
+    /// An answer of a number, which takes as many bytes as it is told.
+    #[derive(Debug)]
+    struct Told {
+        number: u32,
+        len_bytes: AtomicUsize,
+    }
+
+    impl Told {
+        fn new(number: u32, len_bytes: usize) -> Self {
+            Self { number, len_bytes: len_bytes.into() }
+        }
+    }
+
+    impl Weigh for Told {
+        fn len_bytes(&self) -> usize {
+            self.len_bytes.load(Ordering::Relaxed)
+        }
+    }
+
+    fn answer_key(variables: u32) -> Arc<AnswerKey> {
+        Arc::new(AnswerKey {
             tenant: TENANT,
             representation: "test",
             subject: Subject::Prompt(PromptId(uuid::Uuid::nil())),
             variables: Variables::Resolved(variables.to_le_bytes().into()),
-        }
+        })
     }
 
-    fn cache(answers_bytes: u64) -> Cache<u32> {
+    fn cache(answers_bytes: u64) -> Cache<Told> {
         let config = Config { answers_bytes, ..Config::default() };
         Cache::new(config, Arc::new(Generations::default()))
     }
 
     const LISTING: RecordKey = RecordKey { tenant: TENANT, query: Query::Listing };
 
-    fn provenance(cache: &Cache<u32>, windows: Windows, said_at: Moment) -> Provenance {
+    fn provenance(cache: &Cache<Told>, windows: Windows, said_at: Moment) -> Provenance {
         let stamp = cache.generations().stamp(LISTING.marks());
         Provenance::new(OriginName::new("o"), "test", stamp, windows, said_at)
     }
 
-    fn record(cache: &Cache<u32>, windows: Windows) -> Arc<Record> {
+    fn record(cache: &Cache<Told>, windows: Windows) -> Arc<Record> {
         record_at(cache, windows, 0)
     }
 
-    fn record_at(cache: &Cache<u32>, windows: Windows, said_at: Moment) -> Arc<Record> {
+    fn record_at(cache: &Cache<Told>, windows: Windows, said_at: Moment) -> Arc<Record> {
         let reader = Reader {
             tenant: TENANT,
             project: "acme".into(),
@@ -293,25 +335,27 @@ mod tests {
         Arc::new(Record::new(what, provenance, None, Arc::new(reader), LISTING))
     }
 
-    fn made_of(record: &Record, answer: u32) -> Arc<Entry<u32>> {
-        Arc::new(Entry { answer, len_bytes: 10, provenance: Arc::clone(&record.provenance) })
+    fn made_of(record: &Record, answer: u32) -> Arc<Entry<Told>> {
+        Arc::new(Entry {
+            answer: Told::new(answer, 10),
+            provenance: Arc::clone(&record.provenance),
+        })
     }
 
-    fn entry(cache: &Cache<u32>, answer: u32, len_bytes: usize) -> Arc<Entry<u32>> {
+    fn entry(cache: &Cache<Told>, answer: u32, len_bytes: usize) -> Arc<Entry<Told>> {
         let provenance = Arc::new(provenance(cache, Windows::ENDLESS, 0));
-        Arc::new(Entry { answer, len_bytes, provenance })
+        Arc::new(Entry { answer: Told::new(answer, len_bytes), provenance })
     }
 
     #[test]
     fn an_answer_made_before_a_change_is_not_fresh_after_it() {
         let cache = cache(1 << 20);
         let made_before = entry(&cache, 1, 10);
-        let alias = AliasRef { tenant: TENANT, target: "/x?y" };
 
         cache.generations().advance(&Mark::Listing(ProjectId(1)));
-        cache.keep_alias(alias.to_owned(), &made_before);
+        cache.keep_answer(answer_key(1), made_before);
 
-        let kept = cache.aliased(alias).unwrap();
+        let kept = cache.answer(&answer_key(1)).unwrap();
         assert_eq!(cache.standing(&kept.provenance, || 0), Standing::Rescue);
         let made_after = entry(&cache, 2, 10);
         assert_eq!(cache.standing(&made_after.provenance, || 0), Standing::Fresh);
@@ -357,6 +401,38 @@ mod tests {
     }
 
     #[test]
+    fn answers_are_made_again_of_what_was_said() {
+        for windows in [Windows::ENDLESS, Windows::default()] {
+            let cache = cache(1 << 20);
+            let first = record(&cache, windows);
+            cache.keep_record(&first);
+            let answer = made_of(&first, 1);
+
+            cache.remake_answers(|_| None);
+
+            assert_eq!(cache.standing(&answer.provenance, || 0), Standing::Gone, "{windows:?}");
+            let again = cache.record(&LISTING).expect("what was said stays");
+            assert_eq!(cache.standing(&again.provenance, || 0), Standing::Fresh);
+            assert_eq!(again.provenance.ends(), record(&cache, windows).provenance.ends());
+            cache.remake_answers(|_| Some(Windows::NONE));
+            let again = cache.record(&LISTING).expect("it stays, for no time at all");
+            assert_eq!(cache.standing(&again.provenance, || 0), Standing::Gone);
+        }
+    }
+
+    #[test]
+    fn what_has_changed_is_not_current_because_its_answers_are_made_again() {
+        let cache = cache(1 << 20);
+        cache.keep_record(&record(&cache, Windows::ENDLESS));
+        cache.generations().advance(&Mark::Listing(ProjectId(1)));
+
+        cache.remake_answers(|_| None);
+
+        let again = cache.record(&LISTING).expect("it is there to rescue");
+        assert_eq!(cache.standing(&again.provenance, || 0), Standing::Rescue);
+    }
+
+    #[test]
     fn a_dropped_record_ends_its_answers() {
         let cache = cache(1 << 20);
         let record = record(&cache, Windows::default());
@@ -374,24 +450,61 @@ mod tests {
 
         for n in 0..20_000 {
             let entry = entry(&cache, n, 1_000);
-            let target = format!("/api/v1/prompts/x/compiled?variables={n}");
-            cache.keep_alias(AliasRef { tenant: TENANT, target: &target }.to_owned(), &entry);
             cache.keep_answer(answer_key(n), entry);
         }
 
-        let [_, answers, aliases] = cache.holds();
-        let weight = answers.weight_bytes + aliases.weight_bytes;
-        assert!(weight <= 1 << 20, "{weight} should be within the capacity");
+        let [_, answers] = cache.holds();
+        let weight = answers.weight_bytes;
+        assert!(weight <= 1 << 19, "{weight} should be within the capacity");
         assert!(answers.entries > 100, "the capacity should be used, not only kept");
     }
 
     #[test]
-    fn an_alias_does_not_keep_an_evicted_answer() {
+    fn what_has_grown_is_weighed_again() {
         let cache = cache(1 << 20);
-        let alias = AliasRef { tenant: TENANT, target: "/x" };
+        let (key, kept) = (answer_key(1), entry(&cache, 1, 1_000));
+        cache.keep_answer(Arc::clone(&key), Arc::clone(&kept));
+        let [_, before] = cache.holds();
 
-        cache.keep_alias(alias.to_owned(), &entry(&cache, 1, 10));
+        kept.answer.len_bytes.store(1_400, Ordering::Relaxed);
+        cache.weigh_again(&key, &kept);
 
-        assert!(cache.aliased(alias).is_none());
+        let [_, after] = cache.holds();
+        assert_eq!((after.entries, after.weight_bytes), (1, before.weight_bytes + 400));
+        assert!(Arc::ptr_eq(&cache.answer(&key).unwrap(), &kept), "it is the same");
+    }
+
+    #[test]
+    fn what_has_gone_is_not_brought_back_by_its_new_weight() {
+        let cache = cache(1 << 20);
+        let [(evicted, gone), (replaced, older)] =
+            [1, 2].map(|n| (answer_key(n), entry(&cache, n, 10)));
+        cache.keep_answer(Arc::clone(&replaced), Arc::clone(&older));
+        cache.keep_answer(Arc::clone(&replaced), entry(&cache, 3, 10));
+
+        cache.weigh_again(&evicted, &gone);
+        cache.weigh_again(&replaced, &older);
+
+        assert!(cache.answer(&evicted).is_none());
+        assert_eq!(cache.answer(&replaced).unwrap().answer.number, 3);
+    }
+
+    #[test]
+    fn answers_that_grow_stay_within_the_capacity() {
+        let cache = cache(2 << 20);
+        let kept: Vec<_> = (0..400).map(|n| (answer_key(n), entry(&cache, n, 1_000))).collect();
+        for (key, entry) in &kept {
+            cache.keep_answer(Arc::clone(key), Arc::clone(entry));
+        }
+        let [_, before] = cache.holds();
+
+        for (key, entry) in &kept {
+            entry.answer.len_bytes.store(3_000, Ordering::Relaxed);
+            cache.weigh_again(key, entry);
+        }
+
+        let [_, after] = cache.holds();
+        assert_eq!(before.entries, 400, "they should fit at first");
+        assert!(after.entries < before.entries && after.weight_bytes <= 1 << 20, "{after:?}");
     }
 }

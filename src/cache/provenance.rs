@@ -146,6 +146,29 @@ impl Provenance {
         new
     }
 
+    /// The same word once more, for what is to be made of it anew: as old as it is, good for as long
+    /// as it is, or as `windows` say.
+    pub fn again(&self, windows: Option<Windows>) -> Self {
+        let copy = |of: &AtomicI64| AtomicI64::new(of.load(Ordering::Acquire));
+        let again = Self {
+            origin: self.origin.clone(),
+            filled_by: self.filled_by.clone(),
+            marks: self.stamp().marks().map(|(place, state)| (place, AtomicU64::new(state))),
+            said_at: copy(&self.said_at),
+            fresh_until: copy(&self.fresh_until),
+            stale_until: copy(&self.stale_until),
+            rescue_until: copy(&self.rescue_until),
+            used_at: copy(&self.used_at),
+            failed_at: copy(&self.failed_at),
+            failure: Mutex::new(self.failure()),
+            is_retired: AtomicBool::new(false),
+        };
+        if let Some(windows) = windows {
+            again.set(windows, again.said_at());
+        }
+        again
+    }
+
     /// The origin said at `now` that it still holds, having been asked after `stamp` was taken.
     pub fn renew(&self, stamp: Stamp, windows: Windows, now: Moment) {
         // The windows first: whoever sees the new marks must not judge by the old ones' windows.

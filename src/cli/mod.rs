@@ -1,7 +1,7 @@
 //! The command line: what can be asked, and how a failure becomes an exit code.
 //!
 //! Commands work on the store while a server runs on it; what they change is served within the
-//! server's watch interval. `purge`, `why`, `health` and `ready` ask the server itself. Results go to standard output, everything else to standard error.
+//! server's watch interval. `purge`, `reload`, `why`, `health` and `ready` ask the server itself. Results go to standard output, everything else to standard error.
 //!
 //! | exit code | means (`sysexits.h`)                                    |
 //! |-----------|---------------------------------------------------------|
@@ -10,6 +10,7 @@
 //! | 64        | the command line is wrong                               |
 //! | 78        | the configuration is wrong                              |
 
+mod bench;
 mod check;
 mod demo;
 mod keys;
@@ -19,6 +20,7 @@ mod probe;
 mod projects;
 mod prompts;
 mod purge;
+mod reload;
 mod serve;
 mod settings;
 mod transfer;
@@ -82,12 +84,22 @@ enum Command {
     Usage(usage::Arguments),
     /// Make a running server forget, so that it asks for prompts anew.
     Purge(purge::Arguments),
+    /// Make a running server read its configuration anew, and say what came of it.
+    Reload(operator::Server),
     /// Show what a running server keeps of a prompt, and how that came to be, as JSON.
     Why(why::Arguments),
     /// Whether a server is alive: exit code 0 or 1, for container probes.
     Health(operator::Server),
     /// Whether a server should be sent requests: exit code 0 or 1, for container probes.
     Ready(operator::Server),
+    /// Ask a server at a rate, and say how long its answers took.
+    ///
+    /// With --rate each request is due at its time, whether others are answered or not, and its
+    /// latency counts from there: a server that stalls is late for everything that was due
+    /// meanwhile. A generator that waits for answers before it asks again leaves those requests out,
+    /// which is called coordinated omission (Gil Tene, "How NOT to Measure Latency"). Without --rate
+    /// this is such a one: it tells the throughput, and its latencies are service times.
+    Bench(Box<bench::Arguments>),
     /// Write a completion script to standard output.
     Completions {
         /// The shell to write it for.
@@ -118,9 +130,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure>
         Command::Prompts(command) => with_store(&settings, |a| prompts::run(command, a)),
         Command::Usage(arguments) => usage::run(&settings, &arguments),
         Command::Purge(arguments) => purge::run(&settings, &arguments),
+        Command::Reload(server) => reload::run(&settings, &server),
         Command::Why(arguments) => why::run(&settings, &arguments),
         Command::Health(server) => probe::run(&settings, &server, "/livez"),
         Command::Ready(server) => probe::run(&settings, &server, "/readyz"),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "prompt-edge", &mut script);

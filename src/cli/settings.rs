@@ -3,11 +3,13 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use clap::Args;
 
+use crate::app::reload::Source;
 use crate::cli::Failure;
-use crate::config::{self, Config, File, Flag, Problem, Problems, Sources};
+use crate::config::{self, Config, File, Flag, Problem, Problems, Sources, StoreUrl};
 
 /// The flags every command takes.
 #[derive(Args, Clone, Debug)]
@@ -30,6 +32,10 @@ const DEFAULT_FILES: [&str; 2] = ["config.toml", "/etc/prompt-edge/config.toml"]
 impl Settings {
     /// Resolves the file, the environment and the flags; `flags` are those of the command itself.
     pub(super) fn load(&self, flags: &[Flag]) -> Result<Config, Failure> {
+        self.resolve(flags).map_err(Failure::Config)
+    }
+
+    fn resolve(&self, flags: &[Flag]) -> Result<Config, Problems> {
         let (file, unreadable) = match self.read() {
             Ok(file) => (file, None),
             Err(problem) => (None, Some(problem)),
@@ -45,10 +51,10 @@ impl Settings {
 
         match (Config::load(&Sources { file, environment, flags }), unreadable) {
             (Ok(config), None) => Ok(config),
-            (Ok(_), Some(problem)) => Err(Failure::Config(problem.into())),
+            (Ok(_), Some(problem)) => Err(problem.into()),
             (Err(problems), unreadable) => {
                 let all = unreadable.into_iter().chain(problems.0).collect();
-                Err(Failure::Config(Problems(all)))
+                Err(Problems(all))
             }
         }
     }
@@ -57,6 +63,11 @@ impl Settings {
     pub(super) fn file(&self) -> Option<&Path> {
         let named = self.config.as_deref();
         named.or_else(|| DEFAULT_FILES.iter().map(Path::new).find(|path| path.exists()))
+    }
+
+    /// The same for a server, which reads it anew while it runs.
+    pub(super) fn anew(&self, flags: Vec<Flag>) -> Anew {
+        Anew { settings: self.clone(), flags, store: None, file: OnceLock::new() }
     }
 
     fn read(&self) -> Result<Option<File>, Problem> {
@@ -69,5 +80,46 @@ impl Settings {
             Ok(text) => Ok(Some(File { name: path.to_owned(), text })),
             Err(error) => Err(Problem::unreadable(path, &error)),
         }
+    }
+}
+
+/// Where a running server's configuration comes from: once there is a file, that file and no other.
+/// If it is gone that is a problem, and no return to the defaults.
+pub(super) struct Anew {
+    settings: Settings,
+    flags: Vec<Flag>,
+    /// The store that is served instead of the configured one.
+    store: Option<StoreUrl>,
+    file: OnceLock<PathBuf>,
+}
+
+impl Anew {
+    /// Has a store served instead of the configured one.
+    pub(super) fn serve_store(&mut self, url: StoreUrl) {
+        self.store = Some(url);
+    }
+
+    fn file(&self) -> Option<&Path> {
+        if let (None, Some(found)) = (self.file.get(), self.settings.file()) {
+            // Whoever was first found the same.
+            let _ = self.file.set(found.to_owned());
+        }
+        self.file.get().map(PathBuf::as_path)
+    }
+}
+
+impl Source for Anew {
+    fn load(&self) -> Result<Config, Problems> {
+        let config = self.file().map(Path::to_owned);
+        let settings = Settings { config, store: self.settings.store.clone() };
+        let mut config = settings.resolve(&self.flags)?;
+        if let Some(url) = &self.store {
+            config.store.url = url.clone();
+        }
+        Ok(config)
+    }
+
+    fn content(&self) -> Option<Vec<u8>> {
+        fs::read(self.file()?).ok()
     }
 }

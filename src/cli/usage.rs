@@ -9,6 +9,7 @@ use crate::authoring::usage::{Row, Usage};
 use crate::cli::settings::Settings;
 use crate::cli::{Failure, output, store_config};
 use crate::clock::SystemClock;
+use crate::live::Live;
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -26,8 +27,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Fail
     let usage = Usage {
         store: opened.store,
         ledger: opened.ledger,
-        plans: config.limits.plans,
-        fallback_plan: config.limits.fallback_plan,
+        limits: Live::new(config.limits),
         clock: Arc::new(SystemClock::default()),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -13,7 +13,8 @@
 //! default     Server::default().listen
 //! ```
 //!
-//! Whole and parts: `resolve` lists every key with its range, `origins` every key of an origin;
+//! Whole and parts: `resolve` lists every key with its range, `origins` every key of an origin,
+//! `listeners` every key of a listener;
 //! `reader` reads one key from all sources, as one of the types in `values`; `document` is the
 //! parsed file and `given` one source's word; `secrets` reads what the file only points to; `names`
 //! turns key paths into variables and typos into suggestions; [`units`] reads `30s` and `64 MiB`,
@@ -29,10 +30,11 @@
 //! 3. `config.toml` holds every key at its default and says what it takes
 //!    (`the_shipped_file_is_exactly_the_defaults`, `the_shipped_file_has_every_key_and_no_other`,
 //!    `the_shipped_file_tells_every_range`).
-//!    The same goes for its examples of origins, once they are made real
+//!    The same goes for its examples of origins and listeners, once they are made real
 //!    (`the_examples_of_the_shipped_file_are_origins_of_every_kind`,
 //!    `the_examples_of_the_shipped_file_have_every_key_of_an_origin`,
-//!    `the_examples_of_the_shipped_file_tell_every_range`).
+//!    `the_examples_of_the_shipped_file_tell_every_range`,
+//!    `the_example_of_the_shipped_file_has_every_key_of_a_listener`).
 //! 4. Of a URL that may hold a password only the scheme is printed (`a_password_is_never_printed`).
 //! 5. No secret stands in the file, and none is printed
 //!    (`a_secret_that_stands_in_the_configuration_is_refused_and_never_printed`,
@@ -40,6 +42,7 @@
 
 mod document;
 mod given;
+mod listeners;
 mod names;
 mod origins;
 mod places;
@@ -66,10 +69,11 @@ use crate::access;
 use crate::cache;
 use crate::delivery;
 use crate::server;
+use crate::server::ListenerConfig;
 use crate::telemetry::trace;
 
 /// Everything that can be set, resolved. A module is handed its own field, never the whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Serve a temporary store with example prompts instead of `store.url`.
     pub demo: bool,
@@ -95,8 +99,32 @@ pub struct Config {
     pub keys: access::Config,
     /// `[log]`.
     pub log: trace::Config,
+    /// `[[listeners]]`, in the order of the file; the one at `server.listen` if the file has none.
+    pub listeners: Vec<ListenerConfig>,
     /// `[[origins]]`, in the order of the file.
     pub origins: Vec<Origin>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let server = server::Config::default();
+        Self {
+            demo: false,
+            offline: false,
+            server,
+            admin: Admin::default(),
+            store: Store::default(),
+            cache: cache::Config::default(),
+            snapshot: Snapshot::default(),
+            delivery: delivery::Config::default(),
+            limits: access::limits::Config::default(),
+            guesses: access::guesses::Config::default(),
+            keys: access::Config::default(),
+            log: trace::Config::default(),
+            listeners: vec![ListenerConfig::clear(server.listen)],
+            origins: Vec::new(),
+        }
+    }
 }
 
 impl Config {
@@ -115,8 +143,8 @@ impl Config {
     /// Asks for every key, in the order of `config.toml`.
     fn read(reader: &mut Reader<'_>) -> Self {
         let mut config = Self {
-            demo: reader.switch("demo", Self::default().demo),
-            offline: reader.switch("offline", Self::default().offline),
+            demo: reader.switch("demo", false),
+            offline: reader.switch("offline", false),
             server: resolve::server(reader),
             admin: resolve::admin(reader),
             store: resolve::store(reader),
@@ -127,11 +155,13 @@ impl Config {
             guesses: resolve::guesses(reader),
             keys: resolve::keys(reader),
             log: resolve::log(reader),
+            listeners: Vec::new(),
             origins: Vec::new(),
         };
         resolve::plans(reader, &mut config.limits);
         config.origins = origins::entry::all(reader, config.delivery.deadline, config.offline);
-        resolve::refuse_a_shared_address(&config.server, &config.admin, reader);
+        config.listeners = listeners::all(reader, config.server.listen);
+        listeners::refuse_a_shared_address(&config.listeners, config.admin.listen, reader);
         config
     }
 }

@@ -32,7 +32,16 @@ pub(crate) fn is_bare(key: &str) -> bool {
 /// Whether a key can be set in the file only: which entry of an array a variable would be about is
 /// said by nothing but the array.
 pub(crate) fn is_of_the_file(path: &str) -> bool {
-    path.strip_prefix("origins").is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    array_of(path).is_some()
+}
+
+/// The array of tables that a path is in.
+fn array_of(path: &str) -> Option<&'static str> {
+    let is_in = |array: &&str| {
+        let rest = path.strip_prefix(*array);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    ["listeners", "origins"].into_iter().find(is_in)
 }
 
 /// The keys that exist.
@@ -69,8 +78,8 @@ impl<'k> Names<'k> {
     /// What to write instead of an unknown environment variable.
     pub(crate) fn instead_of_variable(&self, name: &str) -> String {
         let path = path(name);
-        if is_of_the_file(&path) {
-            return "expected in the configuration file: [[origins]] and its keys below".to_owned();
+        if let Some(array) = array_of(&path) {
+            return format!("expected in the configuration file: [[{array}]] and its keys below");
         }
         let keys = self.0.iter().copied().filter(|key| !is_of_the_file(key));
         match nearest(&path, keys) {

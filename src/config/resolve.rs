@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -27,28 +28,49 @@ pub(crate) fn server(reader: &mut Reader<'_>) -> server::Config {
     let default = server::Config::default();
     server::Config {
         listen: reader.parsed("server.listen", default.listen, ADDRESS, address),
-        header_timeout: reader.duration(
-            "server.header_timeout",
-            default.header_timeout,
-            SECOND..=5 * MINUTE,
-        ),
+        workers: reader.number("server.workers", default.workers, 0..=1_024),
+        deadlines: deadlines(reader, default.deadlines),
+        head_limit_bytes: reader.size("server.head_limit", default.head_limit_bytes, 8 * KIB..=MIB),
         body_limit_bytes: reader.size(
             "server.body_limit",
             default.body_limit_bytes,
             KIB..=16 * MIB,
         ),
-        drain_timeout: reader.duration(
-            "server.drain_timeout",
-            default.drain_timeout,
-            Duration::ZERO..=10 * MINUTE,
-        ),
+        drain: server::Draining {
+            delay: reader.duration("server.drain_delay", default.drain.delay, DRAIN),
+            timeout: reader.duration("server.drain_timeout", default.drain.timeout, DRAIN),
+        },
         max_connections: reader.number(
             "server.max_connections",
             default.max_connections,
             1..=1_000_000,
         ),
+        max_connections_per_source: reader.number(
+            "server.max_connections_per_source",
+            default.max_connections_per_source,
+            1..=1_000_000,
+        ),
         max_in_flight: reader.number("server.max_in_flight", default.max_in_flight, 1..=1_000_000),
+        http2: server::Http2 {
+            max_streams: reader.number("server.max_streams", default.http2.max_streams, 1..=10_000),
+            max_resets: reader.number("server.max_resets", default.http2.max_resets, 1..=10_000),
+        },
         hooks: reader.switch("server.hooks", default.hooks),
+    }
+}
+
+fn deadlines(reader: &mut Reader<'_>, default: server::Deadlines) -> server::Deadlines {
+    let mut deadline = |key, default| reader.duration(key, default, SECOND..=5 * MINUTE);
+    server::Deadlines {
+        handshake: deadline("server.handshake_timeout", default.handshake),
+        first_byte: deadline("server.first_byte_timeout", default.first_byte),
+        header: deadline("server.header_timeout", default.header),
+        body: deadline("server.body_timeout", default.body),
+        write: deadline("server.write_timeout", default.write),
+        idle: reader.duration("server.idle_timeout", default.idle, SECOND..=HOUR),
+        min_rate: reader.size("server.min_rate", default.min_rate, 1..=MIB),
+        ping: reader.duration("server.ping_interval", default.ping, SECOND..=HOUR),
+        pong: reader.duration("server.ping_timeout", default.pong, SECOND..=5 * MINUTE),
     }
 }
 
@@ -294,21 +316,6 @@ pub(crate) fn log(reader: &mut Reader<'_>) -> trace::Config {
     }
 }
 
-/// Refuses one address for both listeners. Port 0 is a new port each time.
-pub(crate) fn refuse_a_shared_address(
-    server: &server::Config,
-    admin: &Admin,
-    reader: &mut Reader<'_>,
-) {
-    if server.listen == admin.listen && admin.listen.port() != 0 {
-        reader.refuse(
-            &["admin.listen", "server.listen"],
-            &admin.listen.to_string(),
-            "different addresses for server.listen and admin.listen",
-        );
-    }
-}
-
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| ADDRESS)
 }
@@ -326,6 +333,9 @@ const MAX_RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(999_999);
 
 /// The largest number that a header's structured field holds.
 const MAX_MONTH: NonZeroU64 = NonZeroU64::MIN.saturating_add(999_999_999_999_998);
+
+/// What a stop may wait for.
+const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(10 * 60);
 
 /// More than any machine works on at once.
 const MAX_TURNS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999);

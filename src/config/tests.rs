@@ -151,7 +151,7 @@ fn a_bare_number_is_refused_with_the_remedy() {
             "config.toml:2  store.timeout = 30   expected a duration from 10ms to 1m: \
              a whole number and one of ms, s, m, h, d, such as \"2s\"",
             "config.toml:4  cache.answers = 64   expected a size from 1 MiB to 1 TiB: \
-             a whole number and one of B, KiB, MiB, GiB, TiB, such as \"128 MiB\"",
+             a whole number and one of B, KiB, MiB, GiB, TiB, such as \"256 MiB\"",
         ]
     );
     assert_eq!(

@@ -96,7 +96,7 @@ impl Reader<'_> {
     /// Reads a list of texts: an array in the file, divided by commas elsewhere. None by default.
     pub(crate) fn list<T>(
         &mut self,
-        path: &'static str,
+        path: impl Into<Cow<'static, str>>,
         form: &'static str,
         parse: impl Fn(&str) -> Option<T>,
     ) -> Vec<T> {

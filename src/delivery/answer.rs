@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use http::HeaderValue;
 
-use crate::cache::entry::Entry;
+use crate::cache::entry::{Entry, Weigh};
+use crate::cache::key::AnswerKey;
+use crate::delivery::coding::Coder;
 use crate::model::Refusal;
 use crate::telemetry::metrics::RouteMetrics;
 use crate::wire::Representation;
@@ -18,18 +21,31 @@ pub struct Finished {
     pub representation: Representation,
     /// Under which route it is counted.
     pub route: Arc<RouteMetrics>,
+    /// What it is kept under.
+    pub key: Arc<AnswerKey>,
+}
+
+impl Weigh for Finished {
+    fn len_bytes(&self) -> usize {
+        self.representation.len_bytes()
+    }
 }
 
 /// One answer on its way to one caller.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Answer<'a> {
     entry: Arc<Entry<Finished>>,
     status: CacheStatus,
+    coder: &'a Arc<Coder>,
 }
 
-impl Answer {
-    pub(crate) fn new(entry: Arc<Entry<Finished>>, status: CacheStatus) -> Self {
-        Self { entry, status }
+impl<'a> Answer<'a> {
+    pub(crate) fn new(
+        entry: Arc<Entry<Finished>>,
+        status: CacheStatus,
+        coder: &'a Arc<Coder>,
+    ) -> Self {
+        Self { entry, status, coder }
     }
 
     /// What is kept of it.
@@ -42,10 +58,18 @@ impl Answer {
         self.status.outcome
     }
 
-    /// The response to a request with these headers: 304 if they name the answer's tag, else 200.
-    /// Both doors of delivery, the fast lane and the long way, end here.
+    /// The response to a request with these headers, whose id is still to be set: 304 if they name
+    /// the answer's tag, else 200.
+    ///
+    /// What was rendered just now is coded when it is asked for again: most values of variables
+    /// come once, and coding costs many times what rendering does.
     pub fn respond(&self, request: &HeaderMap) -> Response {
-        self.finished().representation.respond(request, self.status)
+        let representation = &self.finished().representation;
+        let variant = representation.choose(request);
+        if let Some(missing) = variant.missing().filter(|_| self.outcome() != Outcome::Rendered) {
+            self.coder.set_going(&self.entry, missing);
+        }
+        representation.send(variant, self.status, HeaderValue::from_static(""))
     }
 }
 

@@ -13,9 +13,11 @@ use http::HeaderValue;
 
 use crate::cache::Cache;
 use crate::cache::entry::{Entry, Record, Sheet, What};
-use crate::cache::key::{AliasRef, AnswerKey, Query, RecordKey, Subject, Variables};
+use crate::cache::key::{AnswerKey, Query, RecordKey, Subject, Variables};
 use crate::cache::provenance::{Moment, Provenance, Standing, Windows, moment};
 use crate::delivery::answer::Finished;
+use crate::delivery::promises::Promises;
+use crate::delivery::sources::Source;
 use crate::delivery::supply::Supply;
 use crate::model::OriginName;
 use crate::origins::{Reader, Rendition, Text};
@@ -43,10 +45,6 @@ pub(crate) fn capture(
         records.push(taken_down(supply, &record, standing, now));
     }
 
-    let mut targets = HashMap::new();
-    for (alias, entry) in cache.aliases() {
-        targets.entry(Arc::as_ptr(&entry)).or_insert_with(|| alias.target().to_owned());
-    }
     let answers = cache.answers().filter_map(|(key, entry)| {
         let record = *places.get(&Arc::as_ptr(&entry.provenance))?;
         let representation = &entry.answer.representation;
@@ -54,7 +52,6 @@ pub(crate) fn capture(
             record,
             representation: key.representation.to_owned(),
             route: entry.answer.route.template().to_owned(),
-            target: targets.get(&Arc::as_ptr(&entry)).cloned(),
             given: match &key.variables {
                 Variables::Unresolved | Variables::Sent(_) => Given::Nothing,
                 Variables::Resolved(values) => Given::Values(Bytes::copy_from_slice(values)),
@@ -70,9 +67,6 @@ pub(crate) fn capture(
 
 fn taken_down(supply: &Supply, record: &Record, standing: Standing, now: Moment) -> image::Record {
     let provenance = &record.provenance;
-    let span = |from: Moment, to: Moment| {
-        Duration::from_millis(u64::try_from(to.saturating_sub(from)).unwrap_or_default())
-    };
     let said_at = provenance.said_at();
     let is_endless = provenance.fresh_until().is_none();
     let is_immutable = is_endless && !supply.tells_all(&record.reader);
@@ -125,8 +119,7 @@ fn rendition(sheet: &Sheet) -> Rendition {
 
 /// Fills memory with what was taken down `since` ago. Returns the origins it is of.
 pub(crate) fn restore(
-    supply: &Arc<Supply>,
-    cache: &Cache<Finished>,
+    (supply, cache, promises): (&Arc<Supply>, &Cache<Finished>, &Promises),
     image: &Image,
     since: Duration,
     shapes: &[(&'static str, Arc<RouteMetrics>)],
@@ -150,7 +143,7 @@ pub(crate) fn restore(
         let Some((representation, route)) = shape else { continue };
         // A representation whose route has changed is of another version of this edge.
         if route.template() == answer.route {
-            answer_given_back(cache, record, answer, (representation, route));
+            answer_given_back((cache, promises), record, answer, (representation, route));
         }
     }
     origins
@@ -176,26 +169,12 @@ fn given_back(
     };
     let reader = Arc::new(taken.reader.clone());
     let source = supply.sources().of(&reader).ok()?;
-    // What the operator says today may be shorter than what held then.
     let sheet = match &what {
         What::Prompt(sheet) => Some(&**sheet),
         What::Absent | What::Listing(_) => None,
     };
-    let name = source.freshness.name_of(&key.query, sheet);
-    let endless = source.freshness.endless(&reader, name.as_deref());
-    let windows = if source.origin.tells_all() {
-        let rescue = taken.rescue.min(endless.rescue);
-        Windows { fresh: taken.fresh, stale: taken.stale, rescue }
-    } else if taken.is_immutable {
-        endless
-    } else {
-        let held = Allowance {
-            fresh: Some(taken.fresh),
-            stale: Some(taken.stale),
-            rescue: Some(taken.rescue),
-        };
-        source.freshness.windows(&reader, name.as_deref(), held)
-    };
+    let held = Windows { fresh: taken.fresh, stale: taken.stale, rescue: taken.rescue };
+    let windows = windows_today(source, (&key, &reader, sheet), held, taken.is_immutable);
     let said_at = supply.now().saturating_sub(moment(taken.age.saturating_add(since)));
     let stamp = cache.generations().stamp(key.marks());
     let origin = source.origin.name().clone();
@@ -203,12 +182,62 @@ fn given_back(
     Some(Arc::new(Record::new(what, provenance, taken.validator.clone(), reader, key)))
 }
 
+/// For how long a word of before is good today; `None` if it is as it was: an absence is, and so is
+/// what bears no origin's word any more.
+pub(crate) fn held(supply: &Supply, record: &Record) -> Option<Windows> {
+    let provenance = &record.provenance;
+    let source = supply.sources().of(&record.reader).ok()?;
+    if !record.is_there() || source.origin.name() != &provenance.origin {
+        return None;
+    }
+    let sheet = record.sheet().map(|sheet| &**sheet);
+    if provenance.fresh_until().is_none() {
+        let freshness = source.freshness.load();
+        let name = freshness.name_of(&record.asked.query, sheet);
+        return Some(freshness.endless(&record.reader, name.as_deref()));
+    }
+    let [fresh, stale, rescue] = provenance.ends();
+    let held = Windows {
+        fresh: span(provenance.said_at(), fresh),
+        stale: span(fresh, stale),
+        rescue: span(stale, rescue),
+    };
+    Some(windows_today(source, (&record.asked, &record.reader, sheet), held, false))
+}
+
+/// For how long what was `held` to be good is good today: the operator may say less now, and the
+/// origin's word allows no more.
+fn windows_today(
+    source: &Source,
+    (key, reader, sheet): (&RecordKey, &Reader, Option<&Sheet>),
+    held: Windows,
+    is_immutable: bool,
+) -> Windows {
+    let freshness = source.freshness.load();
+    let name = freshness.name_of(&key.query, sheet);
+    let endless = freshness.endless(reader, name.as_deref());
+    if source.origin.tells_all() {
+        Windows { rescue: held.rescue.min(endless.rescue), ..held }
+    } else if is_immutable {
+        endless
+    } else {
+        let Windows { fresh, stale, rescue } = held;
+        let held = Allowance { fresh: Some(fresh), stale: Some(stale), rescue: Some(rescue) };
+        freshness.windows(reader, name.as_deref(), held)
+    }
+}
+
+/// The time between two moments; none if the second is not after the first.
+fn span(from: Moment, to: Moment) -> Duration {
+    Duration::from_millis(u64::try_from(to.saturating_sub(from)).unwrap_or_default())
+}
+
 fn of(text: Text) -> What {
     What::Prompt(Arc::new(Sheet::new(text)))
 }
 
 fn answer_given_back(
-    cache: &Cache<Finished>,
+    (cache, promises): (&Cache<Finished>, &Promises),
     record: &Arc<Record>,
     answer: &image::Answer,
     (representation, route): (&'static str, &Arc<RouteMetrics>),
@@ -227,18 +256,18 @@ fn answer_given_back(
     else {
         return;
     };
-    let representation_of = Representation::json(answer.body.to_vec(), etag, cache_control);
-    let len_bytes = representation_of.len_bytes();
+    let heads = promises.as_promised(&cache_control);
+    let tenant = record.asked.tenant;
+    let key = Arc::new(AnswerKey { tenant, representation, subject, variables });
     let entry = Arc::new(Entry {
-        answer: Finished { representation: representation_of, route: Arc::clone(route) },
-        len_bytes,
+        answer: Finished {
+            representation: Representation::json(answer.body.to_vec(), etag, heads),
+            route: Arc::clone(route),
+            key: Arc::clone(&key),
+        },
         provenance: Arc::clone(&record.provenance),
     });
-    let tenant = record.asked.tenant;
-    if let Some(target) = &answer.target {
-        cache.keep_alias(AliasRef { tenant, target }.to_owned(), &entry);
-    }
-    cache.keep_answer(AnswerKey { tenant, representation, subject, variables }, entry);
+    cache.keep_answer(key, entry);
 }
 
 /// How many answers are taken down: the rest is made again in microseconds each.

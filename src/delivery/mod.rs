@@ -35,8 +35,11 @@
 
 pub mod answer;
 pub mod ask;
+mod coding;
 pub mod freshness;
+pub mod lane;
 mod memory;
+mod promises;
 pub mod purge;
 pub mod sources;
 mod supply;
@@ -49,28 +52,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
-use tokio_util::task::TaskTracker;
 
-use crate::access::Caller;
+use crate::access::{Caller, Presented};
 use crate::cache::entry::{Entry, Sheet, What};
 use crate::cache::generation::Generations;
-use crate::cache::key::{AliasRef, AnswerKey, Query, RecordKey, Subject, Variables};
-use crate::cache::provenance::{Moment, Provenance, Standing};
+use crate::cache::key::{AnswerKey, Query, RecordKey, Subject, Variables};
+use crate::cache::provenance::{self, Moment, Provenance, Standing, Windows};
 use crate::cache::{self, Cache, Holds};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::compile::Resolved;
-use crate::model::{Environment, Noun, OriginName, PromptName, Reads, Refusal, Timestamp};
+use crate::live::Live;
+use crate::model::{Noun, OriginName, PromptName, Refusal, Timestamp};
 use crate::origins::{Compile, Compiles, Reader};
 use crate::snapshot::image::{self, Image};
+use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
+use crate::wire::Coding;
 use crate::wire::Representation;
 use crate::wire::caching::{CacheStatus, Lifetimes, Outcome};
+use crate::wire::representation::Heads;
 
+use coding::Coder;
+use freshness::Freshness;
+use lane::Lane;
+use promises::Promises;
 use supply::{Need, Supplied, Supply};
 
 pub use answer::{Answer, Denied, Finished};
 pub use ask::{Ask, ListShape, Listing, Message, Page, Resolve, Shape, Shaped, View};
+pub use lane::Line;
 pub use purge::Purge;
 pub use sources::{Source, Sources};
 pub use turns::Turns;
@@ -106,12 +117,17 @@ impl Default for Config {
 
 /// Answers asks.
 pub struct Delivery {
-    config: Config,
+    config: Live<Config>,
     metrics: Arc<Metrics>,
     cache: Arc<Cache<Finished>>,
+    lane: Lane,
+    promises: Live<Promises>,
     supply: Arc<Supply>,
     counters: [Counter; Outcome::ALL.len()],
     turns: Turns,
+    /// Where large prompts are rendered.
+    tasks: Tasks,
+    coder: Arc<Coder>,
 }
 
 impl Delivery {
@@ -122,12 +138,17 @@ impl Delivery {
         generations: Arc<Generations>,
         sources: Sources,
         clock: Arc<dyn Clock>,
-        (metrics, tasks): (Arc<Metrics>, &TaskTracker),
+        (metrics, tasks): (Arc<Metrics>, &Tasks),
     ) -> Self {
         let turns = Turns::new(config.turns);
+        // Half for what is asked for again and again, half for what is asked for at all.
+        let lane = Lane::new(cache.answers_bytes / 2);
+        let promises = Live::new(Promises::new(config.lifetimes));
+        let config = Live::new(config);
         let cache = Arc::new(Cache::new(cache, generations));
+        let coder = Coder::new(&cache, &metrics, tasks);
         let supply = Arc::new(Supply::new(
-            supply::Config { absent_for: config.absent_for, deadline: config.deadline },
+            config.clone(),
             sources,
             Arc::clone(&cache),
             turns.clone(),
@@ -135,26 +156,70 @@ impl Delivery {
             (Arc::clone(&metrics), tasks),
         ));
         let counters = Outcome::ALL.map(|outcome| metrics.lookups(outcome.as_str()));
-        Self { config, metrics, cache, supply, counters, turns }
+        let tasks = tasks.clone();
+        Self { config, metrics, cache, lane, promises, supply, counters, turns, tasks, coder }
     }
 
-    /// The answer that this caller was given for the same path and query before, if it is fresh.
-    /// Memory only. Not counted: it may not be served.
+    /// Goes by other settings from now on. `freshness` is by origin; one that is not named keeps its
+    /// own. What is kept stays: where a setting stands in finished answers they are made anew of what
+    /// the origins said, and no origin is asked.
+    ///
+    /// A shorter time holds at once for what was said before too. A longer one begins with the next
+    /// word of the origin, which alone allows it.
+    pub fn reconfigure<'f>(
+        &self,
+        config: Config,
+        freshness: impl IntoIterator<Item = (&'f OriginName, &'f Freshness)>,
+    ) {
+        let before = **self.config.load();
+        self.config.store(config);
+        self.turns.resize(config.turns);
+        let mut changed = BTreeSet::new();
+        for (name, freshness) in freshness {
+            let source = self.supply.sources().named.get(name);
+            if let Some(source) = source.filter(|source| **source.freshness.load() != *freshness) {
+                source.freshness.store(freshness.clone());
+                changed.insert(name);
+            }
+        }
+        if before.lifetimes != config.lifetimes {
+            self.promises.store(Promises::new(config.lifetimes));
+        }
+        // What an answer says to caches, and how long it may be.
+        let stands = |config: Config| (config.lifetimes, config.max_output_bytes);
+        let is_shorter = config.absent_for < before.absent_for;
+        if stands(before) != stands(config) || is_shorter || !changed.is_empty() {
+            self.cache.remake_answers(|record| match record.is_there() {
+                true if changed.contains(&record.provenance.origin) => {
+                    memory::held(&self.supply, record)
+                }
+                false if is_shorter => Some(Windows { fresh: config.absent_for, ..Windows::NONE }),
+                true | false => None,
+            });
+        }
+    }
+
+    /// What whoever presents this was answered for the same path and query before. Memory
+    /// only, and not judged yet: neither the caller nor the answer.
+    pub fn recall(&self, presented: Presented<'_>, target: &str) -> Option<Arc<Line>> {
+        self.lane.find(presented, target)
+    }
+
+    /// Where a recalled answer comes from, if it is fresh. Not counted: it may not be served.
     ///
     /// # Cost
     ///
-    /// One map look-up with a hash of the target, a pointer upgrade, six loads (`benches/delivery.rs`,
-    /// `hit`); of what grows old the clock is read once as well (`hit_that_ages`).
-    pub fn recall(&self, caller: &Caller, target: &str) -> Option<Answer> {
-        let tenant = caller.reader().tenant;
-        let entry = self.cache.aliased(AliasRef { tenant, target })?;
-        let mut read = None;
-        let now = || *read.insert(self.supply.now());
-        if self.cache.standing(&entry.provenance, now) != Standing::Fresh {
-            return None;
-        }
-        let status = self.status(&entry.provenance, Outcome::Hit, None, read);
-        Some(Answer::new(entry, status))
+    /// Four loads; of what grows old a few more (`benches/delivery.rs`, `hit` and `hit_that_ages`).
+    pub fn judge(&self, line: &Line, moment: clock::Moment) -> Option<CacheStatus> {
+        let provenance = &line.entry().provenance;
+        let now = || provenance::moment(moment.elapsed);
+        let is_fresh = self.cache.standing(provenance, now) == Standing::Fresh;
+        is_fresh.then(|| self.status(provenance, Outcome::Hit, None, now))
+    }
+
+    /// Has a form of a recalled answer made that somebody prefers.
+    pub fn set_going(&self, line: &Line, missing: Coding) {
+        self.coder.set_going(line.entry(), missing);
     }
 
     /// Answers one ask for a prompt.
@@ -169,7 +234,7 @@ impl Delivery {
     /// # Cancellation
     ///
     /// Dropping the future never cancels a question to the origin: others may wait for it.
-    pub async fn deliver(&self, ask: Ask<'_>) -> Result<Answer, Denied> {
+    pub async fn deliver(&self, ask: Ask<'_>) -> Result<Answer<'_>, Denied> {
         let tenant = ask.caller.reader().tenant;
         let query = self.query(&ask)?;
         let sent = query.compile().cloned();
@@ -195,34 +260,32 @@ impl Delivery {
                 Variables::Resolved(resolved.canonical())
             }
         };
-        let key = AnswerKey {
+        let key = Arc::new(AnswerKey {
             tenant,
             representation: ask.shape.name(),
             subject: Subject::Prompt(sheet.edition.prompt.id),
             variables,
-        };
+        });
         let provenance = &supplied.record.provenance;
-        let alias = ask.target.map(|target| AliasRef { tenant, target });
         if let Some(entry) = self.kept(&key, provenance) {
-            if let Some(alias) = alias {
-                self.cache.keep_alias(alias.to_owned(), &entry);
-            }
+            self.remember(ask.caller, ask.target, &entry);
             return Ok(self.answer(entry, status));
         }
 
         let render = Render {
             sheet: Arc::clone(sheet),
             provenance: Arc::clone(provenance),
+            key: Arc::clone(&key),
             shape: ask.shape,
             resolve: ask.resolve,
-            caller: ask.caller.clone(),
             route: Arc::clone(ask.route),
-            config: self.config,
+            heads: self.promises.load().of(&ask.caller.grant().environment, provenance),
+            limit_bytes: self.config.load().max_output_bytes,
         };
         let entry = if resolved.is_costly() {
             let values = ask.variables;
             let turn = self.turns.take(tenant.project, ask.caller.plan().weight).await?;
-            let rendered = tokio::task::spawn_blocking(move || {
+            let rendered = self.tasks.spawn_blocking(move || {
                 let _turn = turn;
                 render.run(&render.sheet.prepared.resolve(&values))
             });
@@ -230,9 +293,6 @@ impl Delivery {
         } else {
             render.run(&resolved)?
         };
-        if let Some(alias) = alias {
-            self.cache.keep_alias(alias.to_owned(), &entry);
-        }
         self.cache.keep_answer(key, Arc::clone(&entry));
         if status.outcome == Outcome::Hit {
             return Ok(self.answer(entry, CacheStatus::of(Outcome::Rendered)));
@@ -245,7 +305,7 @@ impl Delivery {
     /// # Errors
     ///
     /// `NotKept` if the request forbids asking the origin, and what the origin's failures mean.
-    pub async fn list(&self, listing: Listing<'_>) -> Result<Answer, Refusal> {
+    pub async fn list(&self, listing: Listing<'_>) -> Result<Answer<'_>, Refusal> {
         let tenant = listing.caller.reader().tenant;
         let need = Need {
             key: RecordKey { tenant, query: Query::Listing },
@@ -256,16 +316,16 @@ impl Delivery {
         };
         let supplied = self.supply.find(need).await?;
         let status = self.status_of(&supplied);
-        let key = AnswerKey {
+        let key = Arc::new(AnswerKey {
             tenant,
             representation: listing.shape.name(),
             subject: Subject::Listing,
             variables: Variables::Unresolved,
-        };
+        });
         let provenance = &supplied.record.provenance;
-        let alias = AliasRef { tenant, target: listing.target };
+        let target = Some(listing.target);
         if let Some(entry) = self.kept(&key, provenance) {
-            self.cache.keep_alias(alias.to_owned(), &entry);
+            self.remember(listing.caller, target, &entry);
             return Ok(self.answer(entry, status));
         }
 
@@ -275,16 +335,23 @@ impl Delivery {
             What::Absent | What::Prompt(_) => &[],
         };
         let Shaped { body, etag } = listing.shape.write(listed);
-        let lifetimes = lifetimes(&self.config, provenance);
-        let cache_control = cache_control(&listing.caller.grant().environment, lifetimes);
-        let entry = finish(
-            Representation::json(body, etag, cache_control),
-            Arc::clone(listing.route),
-            Arc::clone(provenance),
-        );
-        self.cache.keep_alias(alias.to_owned(), &entry);
+        let heads = self.promises.load().of(&listing.caller.grant().environment, provenance);
+        let answer = Finished {
+            representation: Representation::json(body, etag, heads),
+            route: Arc::clone(listing.route),
+            key: Arc::clone(&key),
+        };
+        let entry = Arc::new(Entry { answer, provenance: Arc::clone(provenance) });
         self.cache.keep_answer(key, Arc::clone(&entry));
         Ok(self.answer(entry, status))
+    }
+
+    /// Opens the fast lane for the next who asks for the same: it was asked for twice, and most values
+    /// of variables come once. A request with a body has no target to be known by.
+    fn remember(&self, caller: &Caller, target: Option<&str>, entry: &Arc<Entry<Finished>>) {
+        if let Some(target) = target {
+            self.lane.keep(caller, target, entry);
+        }
     }
 
     /// Makes the caches forget, and asks again behind for what is in use. Returns how many things
@@ -338,7 +405,13 @@ impl Delivery {
         shapes: &[(&'static str, Arc<RouteMetrics>)],
         is_known: impl Fn(&Reader) -> bool,
     ) -> BTreeSet<OriginName> {
-        memory::restore(&self.supply, &self.cache, image, since, shapes, is_known)
+        memory::restore(
+            (&self.supply, &self.cache, &self.promises.load()),
+            image,
+            since,
+            shapes,
+            is_known,
+        )
     }
 
     /// An origin does not answer just now: whoever asks for what is remembered of it does not wait.
@@ -354,7 +427,8 @@ impl Delivery {
 
     /// What the maps hold.
     pub fn holds(&self) -> [Holds; 3] {
-        self.cache.holds()
+        let [templates, answers] = self.cache.holds();
+        [templates, answers, self.lane.holds()]
     }
 
     /// What the origin is to be asked for.
@@ -378,7 +452,7 @@ impl Delivery {
 
     fn status_of(&self, supplied: &Supplied) -> CacheStatus {
         let Supplied { record, outcome, forwarded } = supplied;
-        self.status(&record.provenance, *outcome, *forwarded, None)
+        self.status(&record.provenance, *outcome, *forwarded, || self.supply.now())
     }
 
     fn status(
@@ -386,12 +460,12 @@ impl Delivery {
         provenance: &Provenance,
         outcome: Outcome,
         forwarded: Option<u16>,
-        now: Option<Moment>,
+        now: impl FnOnce() -> Moment,
     ) -> CacheStatus {
         let ages = provenance.fresh_until().filter(|_| forwarded.is_none());
         let ttl = match outcome {
             Outcome::Hit | Outcome::Stale | Outcome::Rescue => ages.map(|until| {
-                let now = now.unwrap_or_else(|| self.supply.now());
+                let now = now();
                 provenance.used(now);
                 let age = now.saturating_sub(provenance.said_at());
                 self.metrics.served(Duration::from_millis(u64::try_from(age).unwrap_or_default()));
@@ -409,9 +483,9 @@ impl Delivery {
         CacheStatus { outcome, ttl, forwarded }
     }
 
-    fn answer(&self, entry: Arc<Entry<Finished>>, status: CacheStatus) -> Answer {
+    fn answer(&self, entry: Arc<Entry<Finished>>, status: CacheStatus) -> Answer<'_> {
         self.count(status.outcome);
-        Answer::new(entry, status)
+        Answer::new(entry, status, &self.coder)
     }
 
     /// Counts where an answer came from. [`Delivery::deliver`] and [`Delivery::list`] do so
@@ -433,11 +507,12 @@ impl std::fmt::Debug for Delivery {
 struct Render {
     sheet: Arc<Sheet>,
     provenance: Arc<Provenance>,
+    key: Arc<AnswerKey>,
     shape: &'static dyn Shape,
     resolve: Resolve,
-    caller: Caller,
     route: Arc<RouteMetrics>,
-    config: Config,
+    heads: Arc<Heads>,
+    limit_bytes: u64,
 }
 
 impl Render {
@@ -446,7 +521,7 @@ impl Render {
         let compiled = match self.resolve {
             Resolve::Nothing => prepared.render_unresolved(),
             Resolve::Variables => {
-                let limit_bytes = self.config.max_output_bytes;
+                let limit_bytes = self.limit_bytes;
                 // A limit beyond the address space is no limit.
                 let limit = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
                 prepared.render(resolved, limit).map_err(|too_long| Refusal::BadInput {
@@ -456,26 +531,15 @@ impl Render {
                 })?
             }
         };
-        let grant = self.caller.grant();
         let page = Page { edition: &self.sheet.edition, prepared, compiled: &compiled };
         let Shaped { body, etag } = self.shape.write(&page);
-        let lifetimes = lifetimes(&self.config, &self.provenance);
-        let cache_control = cache_control(&grant.environment, lifetimes);
-        Ok(finish(
-            Representation::json(body, etag, cache_control),
-            Arc::clone(&self.route),
-            Arc::clone(&self.provenance),
-        ))
+        let answer = Finished {
+            representation: Representation::json(body, etag, Arc::clone(&self.heads)),
+            route: Arc::clone(&self.route),
+            key: Arc::clone(&self.key),
+        };
+        Ok(Arc::new(Entry { answer, provenance: Arc::clone(&self.provenance) }))
     }
-}
-
-fn finish(
-    representation: Representation,
-    route: Arc<RouteMetrics>,
-    provenance: Arc<Provenance>,
-) -> Arc<Entry<Finished>> {
-    let len_bytes = representation.len_bytes();
-    Arc::new(Entry { answer: Finished { representation, route }, len_bytes, provenance })
 }
 
 /// Refuses an ask that lacks a required variable, naming every one.
@@ -488,19 +552,4 @@ fn require(resolved: &Resolved<'_>) -> Result<(), Refusal> {
         field: "variables",
         problem: format!("missing required variables: {}", missing.join(", ")).into(),
     })
-}
-
-fn cache_control(environment: &Environment, lifetimes: Lifetimes) -> http::HeaderValue {
-    match environment.reads {
-        Reads::Draft => Lifetimes::draft(),
-        Reads::Published => lifetimes.published(),
-    }
-}
-
-/// What clients may do with an answer: what fails closed here is not to outlive a failure there.
-fn lifetimes(config: &Config, provenance: &Provenance) -> Lifetimes {
-    match provenance.has_rescue() {
-        true => config.lifetimes,
-        false => Lifetimes { stale_if_error: Duration::ZERO, ..config.lifetimes },
-    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::delivery::freshness::Freshness;
+use crate::live::Live;
 use crate::model::{OriginName, Refusal};
 use crate::origins::{Origin, Reader};
 
@@ -13,7 +14,7 @@ pub struct Source {
     /// Where to ask.
     pub origin: Arc<dyn Origin>,
     /// How long what it says is used.
-    pub freshness: Freshness,
+    pub freshness: Live<Freshness>,
 }
 
 /// Every origin there is.
@@ -27,7 +28,7 @@ pub struct Sources {
 impl Sources {
     /// The store alone.
     pub fn of_store(origin: Arc<dyn Origin>) -> Self {
-        let own = Source { origin, freshness: Freshness::default() };
+        let own = Source { origin, freshness: Live::new(Freshness::default()) };
         Self { own, named: BTreeMap::new() }
     }
 

@@ -25,7 +25,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use foldhash::quality::RandomState;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
 
 use crate::cache::Cache;
 use crate::cache::entry::{Record, Sheet, What};
@@ -34,25 +33,19 @@ use crate::cache::generation::Stamp;
 use crate::cache::key::{Query, RecordKey};
 use crate::cache::provenance::{Moment, Provenance, Standing, Windows, moment};
 use crate::clock::{Clock, Stopwatch};
+use crate::delivery::Config;
 use crate::delivery::answer::Finished;
 use crate::delivery::purge::{Mode, Purge};
 use crate::delivery::sources::{Source, Sources};
 use crate::delivery::turns::Turns;
 use crate::delivery::why::{self, Attempt, Kept, Why, Window};
+use crate::live::Live;
 use crate::model::{OriginName, PromptName, Refusal, Timestamp};
 use crate::origins::{self, Found, Question, RETRY_AFTER, Reader, Told};
+use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 use crate::telemetry::trace::Chain;
 use crate::wire::caching::{Demand, Outcome};
-
-/// How things are found.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Config {
-    /// How long an absent prompt stays absent without the origin being asked again.
-    pub(crate) absent_for: Duration,
-    /// How long one ask may wait for the origin.
-    pub(crate) deadline: Duration,
-}
 
 /// What somebody needs an origin's word on.
 #[derive(Clone, Debug)]
@@ -97,7 +90,7 @@ struct Landed {
 
 /// What origins said, and the way to ask them.
 pub(crate) struct Supply {
-    config: Config,
+    config: Live<Config>,
     sources: Sources,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -113,12 +106,12 @@ pub(crate) struct Supply {
 impl Supply {
     /// A supply from these sources; its questions run in `tasks`.
     pub(crate) fn new(
-        config: Config,
+        config: Live<Config>,
         sources: Sources,
         cache: Arc<Cache<Finished>>,
         turns: Turns,
         clock: Arc<dyn Clock>,
-        (metrics, tasks): (Arc<Metrics>, &TaskTracker),
+        (metrics, tasks): (Arc<Metrics>, &Tasks),
     ) -> Self {
         Self {
             config,
@@ -148,17 +141,34 @@ impl Supply {
         moment(self.clock.elapsed())
     }
 
-    /// Finds what is needed: in memory, or at the origin.
-    pub(crate) async fn find(self: &Arc<Self>, need: Need<'_>) -> Result<Supplied, Refusal> {
+    /// What is in memory, and what is to be done with it.
+    fn kept(&self, need: &Need<'_>, now: Moment) -> Option<(Arc<Record>, Use)> {
         // What another origin said is nothing this one's failure could be outlived with.
         let is_of_it = |record: &Arc<Record>| record.reader.origin == need.reader.origin;
-        let Some(record) = self.cache.record(&need.key).filter(is_of_it) else {
+        let mut record = self.cache.record(&need.key).filter(is_of_it)?;
+        loop {
+            let to_do = self.use_of(&record, need.demand, now);
+            if !record.provenance.is_retired() {
+                return Some((record, to_do));
+            }
+            // Something newer may have taken its place since it was found.
+            let newer = self.cache.record(&need.key).filter(is_of_it);
+            match newer.filter(|newer| !Arc::ptr_eq(newer, &record)) {
+                Some(newer) => record = newer,
+                None => return Some((record, to_do)),
+            }
+        }
+    }
+
+    /// Finds what is needed: in memory, or at the origin.
+    pub(crate) async fn find(self: &Arc<Self>, need: Need<'_>) -> Result<Supplied, Refusal> {
+        let now = self.now();
+        let Some((record, to_do)) = self.kept(&need, now) else {
             return self.ask(need, None).await;
         };
-        let now = self.now();
         record.provenance.used(now);
         let served = |outcome| Supplied { record: Arc::clone(&record), outcome, forwarded: None };
-        match self.use_of(&record, need.demand, now) {
+        match to_do {
             Use::AtOnce(outcome) => Ok(served(outcome)),
             Use::AtOnceAndAsk(outcome) => {
                 self.refresh(&record, need.reader, now, None);
@@ -257,7 +267,7 @@ impl Supply {
             self.fly(need.key.clone(), stamp, Arc::clone(need.reader), known.cloned(), by)
         };
         let flight = self.flights.join((need.key.clone(), stamp), fly);
-        let (landed, boarded) = landing(self.config.deadline, flight).await?;
+        let (landed, boarded) = landing(self.config.load().deadline, flight).await?;
         let landed = landed?;
         let outcome = match (boarded, known) {
             (Boarded::Later, _) => Outcome::Collapsed,
@@ -423,7 +433,7 @@ impl Supply {
         match &told.found {
             Found::Absent => {
                 // Between four fifths and all of it: what was missed together is not asked together.
-                let all = self.config.absent_for;
+                let all = self.config.load().absent_for;
                 let fresh = all.saturating_sub(all / 5 * self.share(key) / SHARES);
                 Windows { fresh, ..Windows::NONE }
             }
@@ -433,11 +443,12 @@ impl Supply {
                     Found::Present(_) | Found::Absent => None,
                     Found::Unchanged => known.and_then(Record::sheet),
                 };
-                let name = source.freshness.name_of(&key.query, sheet.map(|sheet| &**sheet));
+                let freshness = source.freshness.load();
+                let name = freshness.name_of(&key.query, sheet.map(|sheet| &**sheet));
                 if told.is_immutable || source.origin.tells_all() {
-                    return source.freshness.endless(reader, name.as_deref());
+                    return freshness.endless(reader, name.as_deref());
                 }
-                source.freshness.windows(reader, name.as_deref(), told.allowance)
+                freshness.windows(reader, name.as_deref(), told.allowance)
             }
         }
     }
@@ -467,7 +478,7 @@ impl Supply {
         if !ages || provenance.is_retired() {
             return false;
         }
-        let bound = source.freshness.max_staleness;
+        let bound = source.freshness.load().max_staleness;
         let due = bound / 2 + bound / 4 * self.share(&record.asked) / SHARES;
         self.is_in_use(record, now) && now.saturating_sub(provenance.said_at()) >= moment(due)
     }
@@ -598,7 +609,7 @@ impl Supply {
     /// Whether somebody has asked for it in the time that it is used without waiting.
     fn is_in_use(&self, record: &Record, now: Moment) -> bool {
         let Ok(source) = self.sources.of(&record.reader) else { return false };
-        let windows = source.freshness.windows;
+        let windows = source.freshness.load().windows;
         let idle = now.saturating_sub(record.provenance.used_at());
         idle < moment(windows.fresh + windows.stale)
     }

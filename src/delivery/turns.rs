@@ -23,14 +23,14 @@ pub struct Turns(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    /// How many at once.
-    at_once: usize,
     /// Guards the queues, for the length of one push or pop.
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// How many at once.
+    at_once: usize,
     taken: usize,
     /// How many were given to somebody who had waited.
     passed_on: u64,
@@ -57,7 +57,19 @@ pub struct Turn {
 impl Turns {
     /// So many turns at once.
     pub fn new(at_once: NonZeroUsize) -> Self {
-        Self(Arc::new(Shared { at_once: at_once.get(), state: Mutex::default() }))
+        let state =
+            State { at_once: at_once.get(), taken: 0, passed_on: 0, projects: HashMap::default() };
+        Self(Arc::new(Shared { state: Mutex::new(state) }))
+    }
+
+    /// From now on so many turns at once. Of more, those who wait have theirs; of fewer, those that
+    /// are taken are finished.
+    pub fn resize(&self, at_once: NonZeroUsize) {
+        self.0.state().at_once = at_once.get();
+        // Not under the lock: a turn that nobody takes passes itself on.
+        while let Some(next) = { self.0.state().next() } {
+            self.0.hand_over(next);
+        }
     }
 
     /// Waits for a turn.
@@ -72,7 +84,7 @@ impl Turns {
     pub async fn take(&self, project: ProjectId, weight: NonZeroU32) -> Result<Turn, Refusal> {
         let waiting = {
             let mut state = self.0.state();
-            let is_free = state.taken < self.0.at_once;
+            let is_free = state.taken < state.at_once;
             let place = state.projects.entry(project).or_insert_with(|| Place::of(weight));
             place.weight = weight;
             if is_free {
@@ -106,22 +118,33 @@ impl Shared {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Gives somebody a turn. If nobody is there to take it, it comes back and passes itself on.
+    fn hand_over(self: &Arc<Self>, (project, waiting): Next) {
+        let _ = waiting.send(Turn { project, shared: Arc::clone(self) });
+    }
 }
 
+/// Whose turn it is, and where that is to be said once the lock is free.
+type Next = (ProjectId, oneshot::Sender<Turn>);
+
 impl State {
-    /// Ends a project's turn, and gives it to whoever is next. Returns what is to be handed over
-    /// once the lock is free.
-    fn pass_on(&mut self, from: ProjectId) -> Option<(ProjectId, oneshot::Sender<Turn>)> {
+    /// Ends a project's turn, and gives it to whoever is next.
+    fn pass_on(&mut self, from: ProjectId) -> Option<Next> {
         self.taken -= 1;
         if let Some(place) = self.projects.get_mut(&from) {
             place.holds -= 1;
         }
-        let next = loop {
+        let next = self.next();
+        self.projects.retain(|_, place| place.holds > 0 || !place.waiting.is_empty());
+        next
+    }
+
+    /// Gives a turn that is free to whoever is next.
+    fn next(&mut self) -> Option<Next> {
+        while self.taken < self.at_once {
             let waiting = self.projects.iter().filter(|(_, place)| !place.waiting.is_empty());
-            let Some((&project, _)) = waiting.min_by_key(|(_, place)| (place.share(), place.last))
-            else {
-                break None;
-            };
+            let (&project, _) = waiting.min_by_key(|(_, place)| (place.share(), place.last))?;
             let place = self.projects.get_mut(&project)?;
             // Whoever left in the meantime is passed over.
             if let Some(turn) = place.waiting.pop_front().filter(|turn| !turn.is_closed()) {
@@ -129,20 +152,18 @@ impl State {
                 self.passed_on += 1;
                 place.last = self.passed_on;
                 self.taken += 1;
-                break Some((project, turn));
+                return Some((project, turn));
             }
-        };
-        self.projects.retain(|_, place| place.holds > 0 || !place.waiting.is_empty());
-        next
+        }
+        None
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         let next = self.shared.state().pass_on(self.project);
-        if let Some((project, waiting)) = next {
-            // If nobody is there to take it, the turn that comes back passes itself on.
-            let _ = waiting.send(Turn { project, shared: Arc::clone(&self.shared) });
+        if let Some(next) = next {
+            self.shared.hand_over(next);
         }
     }
 }
@@ -166,6 +187,27 @@ mod tests {
 
     fn turns(at_once: usize) -> Turns {
         Turns::new(NonZeroUsize::new(at_once).unwrap())
+    }
+
+    #[tokio::test]
+    async fn more_turns_are_given_at_once_and_fewer_as_those_taken_end() {
+        let turns = turns(1);
+        let first = turns.take(A, weight(1)).await.unwrap();
+        let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(turns.take(A, weight(1)))).collect();
+        for waiting in &mut waiting {
+            assert!(poll(waiting).is_none());
+        }
+
+        turns.resize(NonZeroUsize::new(3).unwrap());
+        let second = poll(&mut waiting[0]).expect("there is a second turn");
+        let third = poll(&mut waiting[1]).expect("there is a third turn");
+        assert!(poll(&mut waiting[2]).is_none());
+
+        turns.resize(NonZeroUsize::MIN);
+        drop((first, second));
+        assert!(poll(&mut waiting[2]).is_none(), "one is taken still");
+        drop(third);
+        poll(&mut waiting[2]).expect("the one turn there is").unwrap();
     }
 
     #[tokio::test]

@@ -26,6 +26,7 @@ use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use crate::access::Gate;
 use crate::delivery::Delivery;
+use crate::live::Live;
 use crate::model::Refusal;
 use crate::telemetry::metrics::RouteMetrics;
 use crate::wire::Response;
@@ -40,7 +41,7 @@ pub struct Services {
     /// The read path.
     pub delivery: Arc<Delivery>,
     /// How much of a request's body is waited for.
-    pub body: Limits,
+    pub body: Live<Limits>,
 }
 
 /// A dialect's response, and what to count it under.
@@ -84,6 +85,7 @@ pub(crate) fn append_remedy(refusal: &Refusal, headers: &mut HeaderMap) {
         | Refusal::Forbidden { .. }
         | Refusal::NotFound { .. }
         | Refusal::TooLarge { .. }
+        | Refusal::TooSlow
         | Refusal::NotKept
         | Refusal::Internal => {}
     }

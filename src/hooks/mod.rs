@@ -25,7 +25,6 @@ pub mod seen;
 pub mod signature;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use http::HeaderMap;
@@ -39,6 +38,7 @@ use serde_json::json;
 
 use crate::clock::Clock;
 use crate::delivery::Delivery;
+use crate::live::Live;
 use crate::model::{Credential, OriginName, PromptName, Timestamp};
 use crate::telemetry::Metrics;
 use crate::wire::Response;
@@ -79,11 +79,12 @@ const MAX_BYTES: u64 = 256 << 10;
 
 /// Receives hooks.
 pub struct Hooks {
-    hooks: Vec<Hook>,
+    hooks: Live<Vec<Hook>>,
     delivery: Arc<Delivery>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    limits: Limits,
+    /// Of which the time is taken.
+    body: Live<Limits>,
 }
 
 /// What an origin told, once it was believed and applied.
@@ -121,22 +122,27 @@ impl Turned {
 }
 
 impl Hooks {
-    /// Receives the hooks of these origins. A body may take as long as `body_time` to arrive.
+    /// Receives the hooks of these origins. A body may take as long as `body` says to arrive.
     pub fn new(
         origins: impl IntoIterator<Item = (OriginName, Config)>,
         delivery: Arc<Delivery>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-        body_time: Duration,
+        body: Live<Limits>,
     ) -> Self {
-        let hooks = origins.into_iter().map(|(origin, Config { key, scheme })| Hook {
-            origin,
-            scheme,
-            key: key.prepared(),
-            seen: Seen::default(),
+        let hooks = Live::new(origins.into_iter().map(Hook::new).collect());
+        Self { hooks, delivery, clock, metrics, body }
+    }
+
+    /// Receives the hooks of these origins from now on. What was here before is still known.
+    pub fn reconfigure(&self, origins: impl IntoIterator<Item = (OriginName, Config)>) {
+        let before = self.hooks.load();
+        let hooks = origins.into_iter().map(Hook::new).map(|hook| {
+            let seen = before.iter().find(|known| known.origin == hook.origin);
+            let seen = seen.map_or_else(|| Arc::clone(&hook.seen), |known| Arc::clone(&known.seen));
+            Hook { seen, ..hook }
         });
-        let limits = Limits { bytes: MAX_BYTES, time: body_time };
-        Self { hooks: hooks.collect(), delivery, clock, metrics, limits }
+        self.hooks.store(hooks.collect());
     }
 
     /// Answers a request under [`PATH`].
@@ -154,7 +160,8 @@ impl Hooks {
             response.headers_mut().append(ALLOW, HeaderValue::from_static("POST"));
             return response;
         }
-        let body = match body::read(body, self.limits).await {
+        let limits = Limits { bytes: MAX_BYTES, ..**self.body.load() };
+        let body = match body::read(body, limits).await {
             Ok(body) => body,
             Err(refusal) => return body::refused(&refusal),
         };
@@ -180,8 +187,8 @@ impl Hooks {
         Ok(told)
     }
 
-    fn find(&self, origin: &str) -> Option<&Hook> {
-        self.hooks.iter().find(|hook| hook.origin.as_str() == origin)
+    fn find(&self, origin: &str) -> Option<Hook> {
+        self.hooks.load().iter().find(|hook| hook.origin.as_str() == origin).cloned()
     }
 
     fn apply(&self, origin: &OriginName, told: &Told) {
@@ -198,14 +205,19 @@ impl std::fmt::Debug for Hooks {
 }
 
 /// One origin's hook.
+#[derive(Clone)]
 struct Hook {
     origin: OriginName,
     scheme: Scheme,
     key: hmac::Key,
-    seen: Seen,
+    seen: Arc<Seen>,
 }
 
 impl Hook {
+    fn new((origin, Config { key, scheme }): (OriginName, Config)) -> Self {
+        Self { origin, scheme, key: key.prepared(), seen: Arc::default() }
+    }
+
     /// What a hook tells, if it is to be believed.
     ///
     /// PromptOT does not sign when it sends. Its body may say so; if not, the same body sent again

@@ -86,6 +86,7 @@ fn moment(value: &Value) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use crate::hooks::signature::PROMPTOT_SIGNATURE;
 
@@ -181,6 +182,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn every_name_is_found_once_whatever_stands_beside_it(
+            slug in "[a-z][a-z0-9]{0,12}", beside in "[a-z]{1,8}", text in any::<String>(),
+        ) {
+            let data = json!({ "prompt": { "slug": slug, "text": text }, "slug": slug, "id": ID });
+            let body = json!({ "event": "prompt.updated", format!("x{beside}"): text, "data": data });
+
+            for scheme in [PROMPTOT, Scheme::Standard] {
+                let mut names = names(&scheme, &body.to_string());
+                names.sort();
+                let mut expected = [slug.clone(), ID.to_owned()];
+                expected.sort();
+                prop_assert_eq!(names, expected);
+            }
+        }
+
         #[test]
         fn no_bytes_panic_as_a_body(
             bytes in proptest::collection::vec(any::<u8>(), 0..200),

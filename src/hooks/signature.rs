@@ -394,6 +394,32 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_signed_body_that_was_changed_is_nobodys(at in any::<prop::sample::Index>(), by in 1_u8..) {
+            let headers = headers(&[(&PROMPTOT_SIGNATURE, PROMPTOT_HEX)]);
+            let key = SigningKey::of(&promptot(), &Credential::new("s3cret")).unwrap().prepared();
+            let mut body = PROMPTOT_BODY.as_bytes().to_vec();
+            let of = |body: &[u8]| verify(&promptot(), &key, (&headers, body), moment(NOW));
+            prop_assert!(of(&body).is_some());
+
+            let at = at.index(body.len());
+            body[at] ^= by;
+
+            prop_assert_eq!(of(&body), None);
+        }
+
+        #[test]
+        fn a_signature_that_was_changed_is_of_nobody(
+            at in any::<prop::sample::Index>(), other in "[0-9a-fA-F,=v1]",
+        ) {
+            let right = format!("t={NOW},v1={LANGFUSE_HEX}");
+            let at = at.index(right.len());
+            let wrong = format!("{}{other}{}", &right[..at], &right[at + 1..]);
+            prop_assume!(!wrong.eq_ignore_ascii_case(&right));
+
+            prop_assert_eq!(of_langfuse(&wrong, NOW), None);
+        }
+
+        #[test]
         fn no_bytes_panic_in_a_head(
             value in proptest::collection::vec(any::<u8>(), 0..120),
             other in r"(t=|v1=|v1,|,| |sha256=|[0-9a-fA-F=+/é-]){0,60}",

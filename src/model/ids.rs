@@ -20,6 +20,11 @@ pub struct EnvironmentId(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(pub i64);
 
+impl KeyId {
+    /// The id of a key that no store has given one.
+    pub const NONE: Self = Self(0);
+}
+
 /// A prompt's UUID: what callers keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PromptId(pub Uuid);
@@ -236,6 +241,8 @@ fn parse_uuid(text: &str) -> Option<Uuid> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -271,5 +278,27 @@ mod tests {
             assert!(bad.parse::<Label>().is_err(), "{bad:?} should be refused");
         }
         assert!("production".parse::<Label>().is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_a_name_is_the_same_name_when_it_is_written_out(
+            text in r"[a-z0-9-]{0,40}|\PC{0,12}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
+        ) {
+            for name in [text.parse::<PromptName>(), PromptName::anywhere(&text)] {
+                let Ok(name) = name else { continue };
+                prop_assert_eq!(PromptName::anywhere(&name.to_string()), Ok(name));
+            }
+            if let Ok(label) = text.parse::<Label>() {
+                prop_assert_eq!(label.as_str(), &text);
+            }
+        }
+
+        #[test]
+        fn what_is_made_of_a_title_is_a_slug(title in any::<String>()) {
+            if let Ok(slug) = Slug::from_title(&title) {
+                prop_assert_eq!(slug.as_str().parse(), Ok(slug.clone()));
+            }
+        }
     }
 }

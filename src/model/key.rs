@@ -109,6 +109,29 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// What somebody stands for who has no key in the store: reading prompts through this
+    /// environment, and nothing else.
+    pub fn without_key(project: Project, environment: Environment) -> Self {
+        let key = ApiKey {
+            id: KeyId::NONE,
+            project: project.id,
+            environment: environment.id,
+            name: String::new(),
+            prefix: String::new(),
+            scopes: Vec::from([Scope::Deliver]),
+            created_at: Timestamp::default(),
+            expires_at: None,
+            revoked_at: None,
+            last_used_at: None,
+        };
+        Self { key, project, environment }
+    }
+
+    /// Whether its key has a record in the store.
+    pub fn has_key(&self) -> bool {
+        self.key.id != KeyId::NONE
+    }
+
     /// Whose prompts the key reads, and through which environment.
     pub fn tenant(&self) -> Tenant {
         Tenant::new(self.project.id, self.environment.id)

@@ -41,6 +41,8 @@ pub enum Refusal {
         /// The limit, in bytes.
         limit_bytes: u64,
     },
+    /// The request's body came too slowly.
+    TooSlow,
     /// No credential, or one that is malformed, unknown, expired or revoked: a caller is never
     /// told which.
     Unauthenticated,
@@ -104,6 +106,7 @@ impl Refusal {
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::NotFound { .. } => "not_found",
             Self::TooLarge { .. } => "too_large",
+            Self::TooSlow => "too_slow",
             Self::Unauthenticated => "unauthenticated",
             Self::Overloaded { .. } => "overloaded",
             Self::QuotaUnknown { .. } => "quota_unknown",

@@ -318,6 +318,13 @@ pub trait Store: Send + Sync + 'static {
     /// Everything the key with this digest stands for, whatever its standing; `None` if unknown.
     fn grant(&self, digest: KeyDigest) -> Pending<'_, Option<Grant>>;
 
+    /// The project and its environment of these names; `None` if there is no such environment.
+    fn environment_named<'a>(
+        &'a self,
+        project: &'a str,
+        environment: &'a str,
+    ) -> Pending<'a, Option<(Project, Environment)>>;
+
     /// Makes a project with its environments `live` and `dev`. `WriteError::Taken` if the name is.
     fn create_project(&self, new: NewProject) -> Pending<'_, Project, WriteError>;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Credential, EnvironmentId, Listed, OriginName, ProjectId, Tenant};
+use crate::model::{Credential, Environment, Listed, OriginName, Project, Tenant};
 use crate::origins::{
     Change, Changes, Compiles, Cursor, Error, Origin, Pending, Question, Reader, Store, Text, Told,
     Validator,
@@ -35,26 +35,15 @@ impl Stored {
         match self.projects {
             Projects::Own => Ok(Some(reader.tenant)),
             Projects::ByName => {
-                let Some(project) = self.project(&reader.project).await? else { return Ok(None) };
-                let environment = self.environment(project, &reader.environment).await?;
-                Ok(environment.map(|environment| Tenant { project, environment, ..reader.tenant }))
+                let named = self.store.environment_named(&reader.project, &reader.environment);
+                let tenant = |(project, environment): (Project, Environment)| Tenant {
+                    project: project.id,
+                    environment: environment.id,
+                    ..reader.tenant
+                };
+                Ok(named.await?.map(tenant))
             }
         }
-    }
-
-    async fn project(&self, name: &str) -> Result<Option<ProjectId>, Error> {
-        let projects = self.store.projects().await?;
-        Ok(projects.into_iter().find(|project| *project.name == *name).map(|project| project.id))
-    }
-
-    async fn environment(
-        &self,
-        project: ProjectId,
-        name: &str,
-    ) -> Result<Option<EnvironmentId>, Error> {
-        let environments = self.store.environments(project).await?;
-        let named = environments.into_iter().find(|environment| *environment.name == *name);
-        Ok(named.map(|environment| environment.id))
     }
 
     /// A change, in words that hold outside of the store.

@@ -1,19 +1,19 @@
 //! What answers requests, and what it answers with.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http::Request;
 use hyper::body::Incoming;
 
+use crate::access::Peer;
 use crate::wire::Response;
 
 /// Something behind a listener.
 pub trait Service: Send + Sync + 'static {
     /// Answers one request from a connection with `peer`.
-    fn call(&self, request: Request<Incoming>, peer: IpAddr) -> Reply;
+    fn call(&self, request: Request<Incoming>, peer: &Peer) -> Reply;
 }
 
 /// A response, at once or later.

@@ -10,128 +10,159 @@
 //! was answered on a path is recalled for nobody who may not ask there.
 //! (`a_key_without_the_scope_is_never_recalled_an_answer` in `tests/integration/tiers.rs`)
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::HeaderValue;
 use http::Method;
 use http::Request;
+use http::StatusCode;
 use http::Uri;
-use http::header::CACHE_CONTROL;
 use hyper::body::{Body, Incoming};
 use prometheus_client::metrics::counter::Counter;
 
+use crate::access::{Peer, Presented};
 use crate::admin::Admin;
-use crate::clock::Stopwatch;
+use crate::clock::{Clock, Stopwatch};
 use crate::dialects::edge;
 use crate::dialects::edge::Edge;
 use crate::dialects::promptot::PromptOt;
 use crate::dialects::{Served, Services};
 use crate::hooks::{self, Hooks};
-use crate::model::{Refusal, Scope};
+use crate::live::Live;
+use crate::model::{Noun, Refusal, Scope};
 use crate::origins::RETRY_AFTER;
 use crate::server::reply::{Reply, Service};
+use crate::server::{Config, Serves};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::RouteMetrics;
 use crate::telemetry::request_id::{self, X_REQUEST_ID};
 use crate::wire::Response;
 use crate::wire::caching::Outcome;
+use crate::wire::heeded::Heeded;
 
 /// The callers' side: the fast lane, then the dialects.
-#[derive(Clone, Debug)]
-pub struct Router(Arc<Parts>);
+#[derive(Clone)]
+pub struct Router {
+    parts: Arc<Parts>,
+    serves: Serves,
+}
 
-#[derive(Debug)]
 struct Parts {
     services: Services,
+    clock: Arc<dyn Clock>,
     edge: Edge,
     promptot: PromptOt,
-    hooks: Option<(Arc<Hooks>, Arc<RouteMetrics>)>,
-    max_in_flight: usize,
+    hooks: (Arc<Hooks>, Arc<RouteMetrics>),
+    config: Live<Config>,
     in_flight: AtomicUsize,
     shed: Counter,
 }
 
 impl Router {
-    /// A router over the product's verbs. With `hooks` origins reach it here too, not only on the
-    /// operators' side.
+    /// A router over the product's verbs. If the configuration says so, origins reach `hooks` here too,
+    /// not only on the operators' side.
     pub fn new(
         services: Services,
-        metrics: &Metrics,
-        max_in_flight: usize,
-        hooks: Option<Arc<Hooks>>,
+        (metrics, clock): (&Metrics, Arc<dyn Clock>),
+        config: Live<Config>,
+        hooks: Arc<Hooks>,
     ) -> Self {
         let edge = Edge::new(services.clone(), metrics);
         let promptot = PromptOt::new(services.clone(), metrics);
-        let hooks = hooks.map(|hooks| (hooks, Arc::new(metrics.route(hooks::ROUTE))));
+        let hooks = (hooks, Arc::new(metrics.route(hooks::ROUTE)));
         let (in_flight, shed) = (AtomicUsize::new(0), metrics.shed("in_flight"));
-        Self(Arc::new(Parts { services, edge, promptot, hooks, max_in_flight, in_flight, shed }))
+        let parts = Parts { services, clock, edge, promptot, hooks, config, in_flight, shed };
+        Self { parts: Arc::new(parts), serves: Serves::ALL }
+    }
+
+    /// The same router, of which only these dialects can be reached.
+    pub fn serving(&self, serves: Serves) -> Self {
+        Self { parts: Arc::clone(&self.parts), serves }
     }
 
     /// Every representation there is, and the route it is counted under.
     pub fn shapes(&self) -> Vec<(&'static str, Arc<RouteMetrics>)> {
-        self.0.promptot.shapes().into_iter().chain(self.0.edge.shapes()).collect()
+        self.parts.promptot.shapes().into_iter().chain(self.parts.edge.shapes()).collect()
     }
 
     /// Answers one request from a connection with `peer`.
-    pub fn handle<B>(&self, mut request: Request<B>, peer: IpAddr) -> Reply
+    pub fn handle<B>(&self, mut request: Request<B>, peer: &Peer) -> Reply
     where
         B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
-        let watch = Stopwatch::start();
-        let request_id = request_id::of(request.headers());
-        if let Some(served) = self.recall(&request) {
-            served.route.answered(request.method(), served.response.status(), watch.elapsed());
-            log(&served, &request_id);
-            return Reply::now(signed(served.response, request_id));
+        if let Some(response) = self.recall(&request, peer) {
+            return Reply::now(response);
         }
+        let watch = Stopwatch::start();
+        let request_id = request_id::of(request.headers(), self.parts.clock.now());
         let (method, dialect) = (request.method().clone(), Dialect::of(request.uri()));
-        let Some(place) = InFlight::enter(&self.0) else {
-            self.0.shed.inc();
+        let Some(place) = InFlight::enter(&self.parts) else {
+            self.parts.shed.inc();
             let refusal = Refusal::Overloaded { retry_after: RETRY_AFTER };
             let served = match dialect {
-                Dialect::Edge => self.0.edge.shed(refusal),
-                Dialect::PromptOt => self.0.promptot.shed(refusal),
+                Dialect::Edge => self.parts.edge.shed(refusal),
+                Dialect::PromptOt => self.parts.promptot.shed(refusal),
             };
-            served.route.answered(&method, served.response.status(), watch.elapsed());
+            served.route.answered(&method, served.response.status(), Some(watch.elapsed()));
             return Reply::now(signed(served.response, request_id));
         };
         request_id::keep(request.extensions_mut(), &request_id);
+        let (peer, is_served) = (peer.clone(), dialect.is_among(self.serves));
         Reply::Later(Box::pin(async move {
-            let served = place.0.serve(dialect, request, peer).await;
-            served.route.answered(&method, served.response.status(), watch.elapsed());
-            log(&served, &request_id);
+            let served = place.0.serve((dialect, is_served), request, &peer).await;
+            served.route.answered(&method, served.response.status(), Some(watch.elapsed()));
+            log(&served.route, served.response.status(), served.refused, &request_id);
             signed(served.response, request_id)
         }))
     }
 
-    /// The fast lane: memory only.
-    fn recall<B>(&self, request: &Request<B>) -> Option<Served> {
-        // Who makes demands of caches has them read on the long way.
-        let is_plain = !request.headers().contains_key(CACHE_CONTROL);
-        if !(is_plain && matches!(*request.method(), Method::GET | Method::HEAD)) {
+    /// The fast lane: memory only. Counts, but reads no clock and so times nothing.
+    fn recall<B>(&self, request: &Request<B>, peer: &Peer) -> Option<Response> {
+        let is_head = match *request.method() {
+            Method::GET => false,
+            Method::HEAD => true,
+            _ => return None,
+        };
+        let heeded = Heeded::of(request.headers())?;
+        let target = request.uri().path_and_query()?.as_str();
+        let Parts { services: Services { gate, delivery, .. }, clock, .. } = &*self.parts;
+        let line = delivery.recall(Presented::of(&heeded, peer)?, target)?;
+
+        let (moment, dialect) = (clock.recently(), Dialect::of(request.uri()));
+        let caller = line.caller();
+        if !(dialect.is_among(self.serves) && gate.readmits(caller, dialect.needs(), moment.now)) {
             return None;
         }
-        let target = request.uri().path_and_query()?.as_str();
-        let dialect = Dialect::of(request.uri());
-        let Services { gate, delivery, .. } = &self.0.services;
-        let caller = gate.recall(request.headers(), dialect.needs())?;
-        let answer = delivery.recall(&caller, target)?;
-        let route = Arc::clone(&answer.finished().route);
+        let status = delivery.judge(&line, moment)?;
+        let finished = line.finished();
+        let request_id = request_id::answer_to(heeded.request_id, moment.now);
         let receipt = match dialect {
             Dialect::Edge => None,
-            Dialect::PromptOt => match gate.try_spend(&caller)? {
+            Dialect::PromptOt => match gate.try_spend(caller, moment.now)? {
                 Ok(receipt) => Some(receipt),
-                Err(refusal) => return Some(self.0.promptot.deny(&refusal.into(), route)),
+                Err(refusal) => {
+                    let route = Arc::clone(&finished.route);
+                    let served = self.parts.promptot.deny(&refusal.into(), route);
+                    let status = served.response.status();
+                    served.route.answered(request.method(), status, None);
+                    log(&served.route, status, served.refused, &request_id);
+                    return Some(signed(served.response, request_id));
+                }
             },
         };
-        let mut response = answer.respond(request.headers());
+        let variant = finished.representation.choose_plain(&heeded, request.headers());
+        if let Some(missing) = variant.missing() {
+            delivery.set_going(&line, missing);
+        }
+        log(&finished.route, variant.status(), None, &request_id);
+        finished.route.recalled(is_head, variant.is_current());
+        let mut response = finished.representation.send(variant, status, request_id);
         if let Some(receipt) = receipt {
             gate.settle(receipt, &mut response);
         }
         delivery.count(Outcome::Hit);
-        Some(Served { response, route, refused: None })
+        Some(response)
     }
 }
 
@@ -154,29 +185,45 @@ impl Dialect {
             Self::PromptOt => Scope::Deliver,
         }
     }
-}
 
-impl Parts {
-    /// The long way: to an origin's hook, or to a dialect.
-    async fn serve<B>(&self, dialect: Dialect, request: Request<B>, peer: IpAddr) -> Served
-    where
-        B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
-    {
-        match &self.hooks {
-            Some((hooks, route)) if request.uri().path().starts_with(hooks::PATH) => {
-                let response = hooks.answer(request).await;
-                Served { response, route: Arc::clone(route), refused: None }
-            }
-            Some(_) | None => match dialect {
-                Dialect::Edge => self.edge.serve(request, peer).await,
-                Dialect::PromptOt => self.promptot.serve(request, peer).await,
-            },
+    const fn is_among(self, serves: Serves) -> bool {
+        match self {
+            Self::Edge => serves.edge,
+            Self::PromptOt => serves.promptot,
         }
     }
 }
 
+impl Parts {
+    /// The long way: to an origin's hook, or to a dialect. One that is not served here knows no
+    /// route.
+    async fn serve<B>(
+        &self,
+        (dialect, is_served): (Dialect, bool),
+        request: Request<B>,
+        peer: &Peer,
+    ) -> Served
+    where
+        B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    {
+        if request.uri().path().starts_with(hooks::PATH) && self.config.load().hooks {
+            let (hooks, route) = &self.hooks;
+            let response = hooks.answer(request).await;
+            return Served { response, route: Arc::clone(route), refused: None };
+        }
+        match (dialect, is_served) {
+            (Dialect::Edge, true) => self.edge.serve(request, peer).await,
+            (Dialect::Edge, false) => self.edge.shed(NO_ROUTE),
+            (Dialect::PromptOt, true) => self.promptot.serve(request, peer).await,
+            (Dialect::PromptOt, false) => self.promptot.shed(NO_ROUTE),
+        }
+    }
+}
+
+const NO_ROUTE: Refusal = Refusal::NotFound { noun: Noun::Route };
+
 impl Service for Router {
-    fn call(&self, request: Request<Incoming>, peer: IpAddr) -> Reply {
+    fn call(&self, request: Request<Incoming>, peer: &Peer) -> Reply {
         self.handle(request, peer)
     }
 }
@@ -188,7 +235,7 @@ impl InFlight {
     fn enter(parts: &Arc<Parts>) -> Option<Self> {
         let before = parts.in_flight.fetch_add(1, Ordering::Relaxed);
         let entered = Self(Arc::clone(parts));
-        (before < parts.max_in_flight).then_some(entered)
+        (before < parts.config.load().max_in_flight).then_some(entered)
     }
 }
 
@@ -199,8 +246,8 @@ impl Drop for InFlight {
 }
 
 impl Service for Admin {
-    fn call(&self, request: Request<Incoming>, _: IpAddr) -> Reply {
-        let request_id = request_id::of(request.headers());
+    fn call(&self, request: Request<Incoming>, _: &Peer) -> Reply {
+        let request_id = request_id::of(request.headers(), self.usage.clock.now());
         let admin = self.clone();
         Reply::Later(Box::pin(async move { signed(admin.answer(request).await, request_id) }))
     }
@@ -208,16 +255,22 @@ impl Service for Admin {
 
 /// Puts the request's name on the response.
 fn signed(mut response: Response, request_id: HeaderValue) -> Response {
-    response.headers_mut().append(X_REQUEST_ID, request_id);
+    response.headers_mut().insert(X_REQUEST_ID, request_id);
     response
 }
 
-fn log(served: &Served, request_id: &HeaderValue) {
-    let request_id = request_id.to_str().unwrap_or_default();
-    let status = served.response.status().as_u16();
-    let route = served.route.template();
-    match served.refused {
-        Some(reason) => tracing::debug!(request_id, route, status, reason, "refused"),
-        None => tracing::trace!(request_id, route, status, "answered"),
+fn log(
+    route: &RouteMetrics,
+    status: StatusCode,
+    refused: Option<&'static str>,
+    request_id: &HeaderValue,
+) {
+    let (route, status) = (route.template(), status.as_u16());
+    let request_id = || request_id.to_str().unwrap_or_default();
+    match refused {
+        Some(reason) => {
+            tracing::debug!(request_id = request_id(), route, status, reason, "refused");
+        }
+        None => tracing::trace!(request_id = request_id(), route, status, "answered"),
     }
 }

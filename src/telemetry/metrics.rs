@@ -41,6 +41,7 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     request_duration: Family<RouteLabels, Histogram, fn() -> Histogram>,
     lookups: Family<OutcomeLabels, Counter>,
+    coded_answers: Family<CodingLabels, Counter>,
     cache_entries: Family<CacheLabels, Gauge>,
     cache_weight: Family<CacheLabels, Gauge>,
     origins: OriginMetrics,
@@ -48,6 +49,33 @@ pub struct Metrics {
     decisions: Family<DecisionLabels, Counter>,
     overdrafts: Counter,
     shed: Family<ReasonLabels, Counter>,
+    reloads: Family<ResultLabels, Counter>,
+    configured: Gauge,
+    tls: TlsMetrics,
+}
+
+/// How callers and listeners agree on TLS.
+struct TlsMetrics {
+    handshakes: Family<HandshakeLabels, Counter>,
+    reloads: Family<ReloadLabels, Counter>,
+    expiry: Family<CertificateLabels, Gauge>,
+}
+
+impl TlsMetrics {
+    fn declared(all: &mut Registry) -> Self {
+        let expiry = Family::default();
+        all.register_with_unit(
+            "tls_certificate_expiry_timestamp",
+            "When a certificate of a listener ends",
+            Unit::Seconds,
+            expiry.clone(),
+        );
+        Self {
+            handshakes: declared(all, "tls_handshakes", "Handshakes of TLS with callers"),
+            reloads: declared(all, "tls_reloads", "Readings of certificates and keys"),
+            expiry,
+        }
+    }
 }
 
 /// How origins are asked, and what they tell.
@@ -169,9 +197,38 @@ struct ReasonLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ResultLabels {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct HookLabels {
     origin: String,
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct HandshakeLabels {
+    listener: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReloadLabels {
+    listener: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CertificateLabels {
+    listener: String,
+    certificate: String,
+}
+
+impl CertificateLabels {
+    fn of(listener: &str, certificate: &str) -> Self {
+        Self { listener: listener.to_owned(), certificate: certificate.to_owned() }
+    }
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -189,6 +246,11 @@ struct RouteLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct OutcomeLabels {
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CodingLabels {
+    coding: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -235,9 +297,14 @@ impl Metrics {
 
         let all = &mut registry;
         let requests = declared(all, "http_requests", "Answered requests");
-        let request_duration =
-            timed(all, "http_request_duration", "Time from a request's head to its answer's head");
+        let request_duration = timed(
+            all,
+            "http_request_duration",
+            "Time from a request's head to its answer's head, but for the fast lane",
+        );
         let lookups = declared(all, "cache_lookups", "Where answers came from");
+        let coded_answers =
+            declared(all, "coded_answers", "Answers of which a coded form was made");
         let cache_entries = declared(all, "cache_entries", "Entries held");
         let cache_weight = Family::default();
         let weight = "Memory that the entries are reckoned to take";
@@ -249,17 +316,29 @@ impl Metrics {
             "Requests admitted while the ledger of months was away: alert on any",
         );
         let shed = declared(all, "shed", "Connections and requests shed over a limit");
+        let reloads = declared(all, "config_reloads", "Readings of the configuration while it ran");
+        let configured = Gauge::default();
+        all.register_with_unit(
+            "config_last_reload_success_timestamp",
+            "When the configuration was last read and found right",
+            Unit::Seconds,
+            configured.clone(),
+        );
         Self {
             requests,
             request_duration,
             lookups,
+            coded_answers,
             cache_entries,
             cache_weight,
             decisions,
             overdrafts,
             shed,
+            reloads,
+            configured,
             origins: OriginMetrics::declared(all),
             memory: MemoryMetrics::declared(all),
+            tls: TlsMetrics::declared(all),
             registry,
         }
     }
@@ -280,6 +359,11 @@ impl Metrics {
         self.lookups.get_or_create_owned(&OutcomeLabels { outcome })
     }
 
+    /// The counter of answers that were coded, to be kept by whoever codes.
+    pub fn coded_answers(&self, coding: &'static str) -> Counter {
+        self.coded_answers.get_or_create_owned(&CodingLabels { coding })
+    }
+
     /// The counter of one decision under one plan. Plans are configured, so they are few.
     pub fn decisions(&self, plan: &str, decision: &'static str) -> Counter {
         self.decisions.get_or_create_owned(&DecisionLabels { plan: plan.to_owned(), decision })
@@ -295,9 +379,42 @@ impl Metrics {
         self.shed.get_or_create_owned(&ReasonLabels { reason })
     }
 
+    /// The counter of readings of the configuration, by what came of them.
+    pub fn reloads(&self, result: &'static str) -> Counter {
+        self.reloads.get_or_create_owned(&ResultLabels { result })
+    }
+
+    /// Notes that the configuration was read at `at` and found right.
+    pub fn configured(&self, at: Timestamp) {
+        self.configured.set(at.as_millis().div_euclid(1_000));
+    }
+
     /// The counter of an origin's hooks, by what came of them.
     pub fn hooks(&self, origin: &OriginName, outcome: &'static str) -> Counter {
         self.origins.hooks.get_or_create_owned(&HookLabels { origin: origin.to_string(), outcome })
+    }
+
+    /// The counter of a listener's handshakes, by how they ended.
+    pub fn tls_handshakes(&self, listener: &str, outcome: &'static str) -> Counter {
+        let listener = listener.to_owned();
+        self.tls.handshakes.get_or_create_owned(&HandshakeLabels { listener, outcome })
+    }
+
+    /// The counter of how often a listener's certificates were read again, by what came of it.
+    pub fn tls_reloads(&self, listener: &str, result: &'static str) -> Counter {
+        let listener = listener.to_owned();
+        self.tls.reloads.get_or_create_owned(&ReloadLabels { listener, result })
+    }
+
+    /// Says when a certificate of a listener ends.
+    pub fn tls_certificate_expires(&self, listener: &str, certificate: &str, at: Timestamp) {
+        let labels = CertificateLabels::of(listener, certificate);
+        self.tls.expiry.get_or_create(&labels).set(at.as_millis().div_euclid(1_000));
+    }
+
+    /// Says that a listener has a certificate no longer.
+    pub fn tls_certificate_is_gone(&self, listener: &str, certificate: &str) {
+        self.tls.expiry.remove(&CertificateLabels::of(listener, certificate));
     }
 
     /// Sets what a cache holds at the moment.
@@ -392,10 +509,10 @@ pub struct RouteMetrics {
     duration: Histogram,
 }
 
-/// The methods told apart; `OTHER` is all the rest.
+/// The methods told apart; `OTHER` is all the rest. [`RouteMetrics::recalled`] knows the first two.
 const METHODS: [&str; 6] = ["GET", "HEAD", "QUERY", "POST", "OPTIONS", "OTHER"];
 
-/// The statuses told apart; 0 is any other, which would be a mistake of ours.
+/// The statuses told apart; [`RouteMetrics::recalled`] knows the first two, 0 is any other, which would be a mistake of ours.
 const STATUSES: [u16; 15] =
     [200, 304, 400, 401, 403, 404, 405, 408, 413, 429, 500, 502, 503, 504, 0];
 
@@ -405,18 +522,31 @@ impl RouteMetrics {
         self.route
     }
 
-    /// Counts one answered request.
-    pub fn answered(&self, method: &Method, status: StatusCode, took: Duration) {
+    /// Counts one answered request, and how long it took if that was measured.
+    pub fn answered(&self, method: &Method, status: StatusCode, took: Option<Duration>) {
         let place = |known: Option<usize>, all: usize| known.unwrap_or(all - 1);
         let method = METHODS.iter().position(|known| *known == method.as_str());
         let status = STATUSES.iter().position(|known| *known == status.as_u16());
         let method = place(method, METHODS.len());
         let status = place(status, STATUSES.len());
 
+        self.count(method, status);
+        if let Some(took) = took {
+            self.duration.observe(took.as_secs_f64());
+        }
+    }
+
+    /// Counts one GET or HEAD that was answered from the fast lane with 200 or 304. It is not timed:
+    /// reading the clock twice would cost it more than its look-up.
+    pub fn recalled(&self, is_head: bool, is_not_modified: bool) {
+        self.count(usize::from(is_head), usize::from(is_not_modified));
+    }
+
+    /// Counts by places in [`METHODS`] and [`STATUSES`].
+    fn count(&self, method: usize, status: usize) {
         if let Some(counter) = self.resolved.get(method).and_then(|row| row.get(status)) {
             counter.get_or_init(|| self.resolve(method, status)).inc();
         }
-        self.duration.observe(took.as_secs_f64());
     }
 
     fn resolve(&self, method: usize, status: usize) -> Counter {
@@ -437,9 +567,9 @@ mod tests {
         let metrics = Metrics::new("1.2.3", "abc");
         let route = metrics.route("/x/{y}");
 
-        route.answered(&Method::GET, StatusCode::OK, Duration::from_micros(60));
-        route.answered(&Method::GET, StatusCode::OK, Duration::from_micros(60));
-        route.answered(&Method::TRACE, StatusCode::IM_A_TEAPOT, Duration::ZERO);
+        route.answered(&Method::GET, StatusCode::OK, Some(Duration::from_micros(60)));
+        route.answered(&Method::GET, StatusCode::OK, Some(Duration::from_micros(60)));
+        route.answered(&Method::TRACE, StatusCode::IM_A_TEAPOT, Some(Duration::ZERO));
 
         let text = metrics.encode().unwrap();
         for line in [

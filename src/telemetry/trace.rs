@@ -3,8 +3,10 @@
 use std::error::Error;
 use std::fmt;
 use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::reload::Handle;
 
 /// What is logged, and how it looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,9 @@ impl Format {
     }
 }
 
+/// Changes the level of the logging that was started.
+static SET_LEVEL: OnceLock<Box<dyn Fn(Level) + Send + Sync>> = OnceLock::new();
+
 /// Starts logging for the whole process. A second call changes nothing.
 pub fn start(config: Config) {
     let filter = EnvFilter::new(config.level.as_str());
@@ -86,12 +91,37 @@ pub fn start(config: Config) {
         .log_internal_errors(false)
         .with_writer(io::stderr);
     let started = match config.format {
-        Format::Json => lines.json().flatten_event(true).try_init(),
-        Format::Text => lines.with_target(false).try_init(),
+        Format::Json => {
+            let lines = lines.json().flatten_event(true).with_filter_reloading();
+            let filter = lines.reload_handle();
+            lines.try_init().map(|()| by(filter))
+        }
+        Format::Text => {
+            let lines = lines.with_target(false).with_filter_reloading();
+            let filter = lines.reload_handle();
+            lines.try_init().map(|()| by(filter))
+        }
     };
-    if started.is_err() {
-        tracing::debug!("logging was started before");
+    match started {
+        // Nobody else has set it: logging starts once.
+        Ok(set_level) => drop(SET_LEVEL.set(set_level)),
+        Err(_) => tracing::debug!("logging was started before"),
     }
+}
+
+/// Writes from now on what this level says. Nothing happens if logging was not started.
+pub fn set_level(level: Level) {
+    if let Some(set_level) = SET_LEVEL.get() {
+        set_level(level);
+    }
+}
+
+fn by<S: 'static>(filter: Handle<EnvFilter, S>) -> Box<dyn Fn(Level) + Send + Sync> {
+    Box::new(move |level| {
+        if let Err(error) = filter.reload(EnvFilter::new(level.as_str())) {
+            tracing::error!(%error, "the level of the log cannot be changed");
+        }
+    })
 }
 
 /// An error with everything that led to it, on one line.

@@ -1,5 +1,6 @@
 //! `Cache-Control` (RFC 9111, RFC 5861) and `Cache-Status` (RFC 9211).
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -161,6 +162,11 @@ impl CacheStatus {
             Outcome::Collapsed => ("prompt-edge; fwd=uri-miss", "; collapsed"),
             Outcome::Refused => ("prompt-edge", "; detail=refused"),
         };
+        if let (Outcome::Hit, Some(ttl), None) = (self.outcome, self.ttl, self.forwarded)
+            && let Some(ready) = usize::try_from(ttl).ok().and_then(|ttl| HITS.get(ttl))
+        {
+            return ready.clone();
+        }
         let value = match (self.ttl, self.forwarded) {
             (None, None) if after.is_empty() => return HeaderValue::from_static(before),
             (None, None) => [before, after].concat(),
@@ -170,6 +176,13 @@ impl CacheStatus {
         HeaderValue::try_from(value).expect("the parts are ASCII")
     }
 }
+
+/// The values of hits that are fresh for the first minutes to come: every answer that ages has one
+/// of them, and only its clock says which.
+static HITS: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| {
+    let hit = |ttl| HeaderValue::try_from(format!("prompt-edge; hit; ttl={ttl}"));
+    (0..=600).filter_map(|ttl| hit(ttl).ok()).collect()
+});
 
 #[cfg(test)]
 mod tests {

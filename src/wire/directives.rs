@@ -72,6 +72,12 @@ impl Demand {
     }
 }
 
+/// Whether a request asks that nobody on the way changes how the answer is written (RFC 9111
+/// §5.2.1.6).
+pub fn forbid_transforming(headers: &HeaderMap) -> bool {
+    directives(headers).any(|directive| directive.name == b"no-transform")
+}
+
 /// One directive: its name in lower case, and its value without quotes.
 struct Directive<'a> {
     name: Vec<u8>,
@@ -231,7 +237,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_request_may_forbid_to_transform() {
+        assert!(forbid_transforming(&headers(&["no-cache", "max-stale=3, No-Transform"])));
+        assert!(!forbid_transforming(&headers(&["no-cache", "transform, x=\"no-transform\""])));
+    }
+
     proptest! {
+        #[test]
+        fn directives_say_the_same_in_one_line_or_in_several_and_in_any_order(
+            said in proptest::collection::vec(
+                "(?i)(max-age|s-maxage|stale-if-error|stale-while-revalidate|max-stale)(=([0-9a]{0,12}|\"[0-9a]{0,12}\"))?\
+                 |(?i)(no-cache|no-store|private=\"a, b\"|must-revalidate|only-if-cached|x)",
+                0..6,
+            ),
+        ) {
+            let lines: Vec<_> = said.iter().map(String::as_str).rev().collect();
+            let (one, several) = (headers(&[&said.join(", ")]), headers(&lines));
+
+            prop_assert_eq!(allowed(&one), allowed(&several));
+            prop_assert_eq!(Demand::of(&one), Demand::of(&several));
+        }
+
         #[test]
         fn no_bytes_panic_and_another_directive_never_allows_more(
             line in proptest::collection::vec(32_u8..=255, 0..60),

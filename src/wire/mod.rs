@@ -2,25 +2,32 @@
 //!
 //! * [`conditional`]: entity tags and `If-None-Match`.
 //! * [`caching`]: `Cache-Control` and `Cache-Status`; [`directives`] reads the former.
+//! * [`coding`]: which content coding a request prefers; [`coded`]: bodies in one.
 //! * [`limits`]: `RateLimit`, `RateLimit-Policy` and their forerunners.
 //! * [`representation`]: an answer's ready bytes and headers, and how a response is made of them.
 //! * [`retry`]: reading `Retry-After`.
 //! * [`query`]: the pairs of a request target.
 //! * [`body`]: reading a request's body up to a limit.
+//! * [`pace`]: how slowly a peer may send or take.
 //! * [`client`]: asking other servers.
 //! * [`probe`]: one small request to an edge's admin listener.
 
 pub mod body;
 pub mod caching;
 pub mod client;
+pub mod coded;
+pub mod coding;
 pub mod conditional;
 pub mod directives;
+pub mod heeded;
 pub mod limits;
+pub mod pace;
 pub mod probe;
 pub mod query;
 pub mod representation;
 pub mod retry;
 
+pub use coding::Coding;
 pub use conditional::ETag;
 pub use representation::Representation;
 

@@ -23,6 +23,10 @@ fn decode(text: &str) -> Cow<'_, [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -41,6 +45,30 @@ mod tests {
         assert_eq!(pairs.len(), expected.len());
         for ((name, value), expected) in pairs.iter().zip(expected) {
             assert_eq!((name.as_ref(), value.as_ref()), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_form_writes_is_read_back(
+            said in vec((vec(any::<u8>(), 1..12), vec(any::<u8>(), 0..12)), 0..8),
+        ) {
+            let escaped = |bytes| percent_encode(bytes, NON_ALPHANUMERIC).to_string().replace("%20", "+");
+            let written: Vec<_> =
+                said.iter().map(|(name, value)| format!("{}={}", escaped(name), escaped(value))).collect();
+            let written = written.join("&");
+
+            let read: Vec<_> =
+                pairs(&written).map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+
+            prop_assert_eq!(read, said);
+        }
+
+        #[test]
+        fn decoding_never_makes_a_query_longer(query in r"([%&=+0-9a-fA-F]|%[0-9a-f]{2}|\PC){0,60}") {
+            let decoded: usize = pairs(&query).map(|(name, value)| name.len() + value.len()).sum();
+
+            prop_assert!(decoded <= query.len());
         }
     }
 }

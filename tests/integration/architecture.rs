@@ -37,8 +37,17 @@ const PORTS: &[&str] = &["origins", "dialects"];
 
 /// What a part may use of its whole: the settings, the error and the exit that the folder has one
 /// of, and the response type that `wire` exists for.
-const SHARED_BY_PARTS: &[&str] =
-    &["authoring::Error", "cli::Failure", "server::Config", "wire::Response"];
+const SHARED_BY_PARTS: &[&str] = &[
+    "authoring::Error",
+    "cli::Failure",
+    "delivery::Config",
+    "server::Address",
+    "server::Config",
+    "server::Deadlines",
+    "server::ListenerConfig",
+    "server::Serves",
+    "wire::Response",
+];
 
 #[test]
 fn modules_use_only_what_is_declared_before_them() {
@@ -161,9 +170,10 @@ fn every_path_named_in_the_docs_exists() {
     for (doc, text) in documents().into_iter().chain(module_docs) {
         for quoted in quoted(&text) {
             let path = quoted.split("::").next().unwrap_or_default();
-            let is_path = ["src/", "tests/", "benches/", "docs/", "examples/", "scripts/"]
-                .iter()
-                .any(|folder| path.starts_with(folder));
+            let is_path =
+                ["src/", "tests/", "benches/", "docs/", "examples/", "packaging/", "scripts/"]
+                    .iter()
+                    .any(|folder| path.starts_with(folder));
             let is_pattern = path.contains(['<', '{', '*', '…', ' ']);
             if is_path && !is_pattern && !root().join(path).exists() {
                 missing.push(format!("{} names `{path}`, which does not exist", doc.display()));

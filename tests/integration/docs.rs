@@ -31,8 +31,9 @@ fn the_readme_lists_every_setting() {
 /// Metrics by the name of the family they are sampled under.
 fn declared_metrics() -> BTreeSet<String> {
     let metrics = Metrics::new("0", "0");
-    metrics.route("/").answered(&Method::GET, StatusCode::OK, Duration::ZERO);
+    metrics.route("/").answered(&Method::GET, StatusCode::OK, Some(Duration::ZERO));
     metrics.lookups("hit").inc();
+    metrics.coded_answers("gzip").inc();
     metrics.cache_holds("answers", 0, 0);
     metrics.origin_answered("store", "edition", "ok", Duration::ZERO);
     metrics.origin_breaker("store");
@@ -41,6 +42,10 @@ fn declared_metrics() -> BTreeSet<String> {
     metrics.origin_rejected("store");
     metrics.decisions("free", "admitted").inc();
     metrics.shed("connections").inc();
+    metrics.tls_handshakes("public", "full").inc();
+    metrics.tls_reloads("public", "changed").inc();
+    metrics.tls_certificate_expires("public", "edge.test", Timestamp::default());
+    metrics.reloads("applied").inc();
     metrics.hooks(&OriginName::new("promptot"), "applied").inc();
 
     let text = metrics.encode().expect("metrics can be written");

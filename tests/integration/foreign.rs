@@ -287,6 +287,20 @@ async fn a_revoked_key_ends_within_the_time_of_a_word_and_on_repeated_evidence()
     }
 }
 
+#[tokio::test]
+async fn a_shorter_time_of_a_word_holds_for_those_of_before() {
+    let place = Place::open().await;
+    place.step(Duration::ZERO, &[LIVE]).await;
+    place.platform.revoke(LIVE);
+    let mut config = Config::default();
+    config.keys.foreign_for = Duration::from_secs(10);
+
+    place.edge.assembly.reconfigure(&config);
+
+    assert_eq!(place.step(Duration::from_secs(9), &[LIVE]).await, [200]);
+    assert_eq!(place.step(Duration::from_secs(2), &[LIVE]).await, [401], "refused twice");
+}
+
 /// The first refusal may be a moment's: the key passes until there is another.
 #[tokio::test]
 async fn one_refusal_ends_no_key() {
@@ -524,4 +538,23 @@ async fn a_request_without_a_key_asks_nobody() {
     place.edge.ask(anonymous).await.expect_refusal(401, "UNAUTHORIZED");
 
     assert_eq!(place.platform.vendor.asked_count(), 0);
+}
+
+#[tokio::test]
+async fn a_certificate_opens_no_project_whose_callers_bring_keys_of_the_platform() {
+    let place = Place::open().await;
+    let asked = place.platform.vendor.asked().len();
+    let anonymous = || {
+        let request =
+            http::Request::get(compiled("greeting")).body(http_body_util::Full::default());
+        request.expect("the parts make a request")
+    };
+
+    for project in ["passed", "nobody"] {
+        let refused = place.edge.ask_as(project, "live", anonymous()).await;
+        refused.expect_refusal(401, "UNAUTHORIZED");
+    }
+
+    place.edge.ask_as("acme", "live", anonymous()).await.expect_refusal(404, "NOT_FOUND");
+    assert_eq!(place.platform.vendor.asked().len(), asked, "there was nothing to ask with");
 }

@@ -16,7 +16,7 @@ use prompt_edge::hooks::signature::PROMPTOT_SIGNATURE;
 use prompt_edge::hooks::{self, Scheme, Turned};
 use prompt_edge::model::{Credential, OriginName};
 use prompt_edge::origins::guard;
-use prompt_edge::server;
+use prompt_edge::server::{self, Inherited, ListenerConfig};
 use serde_json::json;
 
 use crate::contract::given::at;
@@ -271,8 +271,9 @@ async fn callers_do_not_reach_hooks_unless_told_otherwise() {
 #[tokio::test]
 async fn a_hook_is_received_on_both_sockets() {
     let any = "127.0.0.1:0".parse().expect("an address");
-    let server = server::Config { listen: any, hooks: true, ..server::Config::default() };
-    let config = Config { admin: Admin { listen: any }, ..configured(server) };
+    let server = server::Config { hooks: true, ..server::Config::default() };
+    let listeners = vec![ListenerConfig::clear(any)];
+    let config = Config { admin: Admin { listen: any }, listeners, ..configured(server) };
     let kept = store::sqlite();
     let opened = Opened {
         store: Arc::clone(&kept.store),
@@ -280,9 +281,10 @@ async fn a_hook_is_received_on_both_sockets() {
         origins: Vec::new(),
     };
     let clock = Arc::new(ManualClock::at(at(0)));
-    let edge = app::Edge::start(&config, opened, clock).await.expect("two ports are free");
+    let started = app::Edge::start(&config, opened, Inherited::default(), clock).await;
+    let edge = started.expect("two ports are free");
     let mut operators = Client::to(edge.admin_address()).await;
-    let mut callers = Client::to(edge.address()).await;
+    let mut callers = Client::to(edge.address().expect("an address")).await;
 
     for sent in EVERY_SCHEME {
         let path = format!("/hooks/{}", sent.origin);
@@ -293,5 +295,5 @@ async fn a_hook_is_received_on_both_sockets() {
     }
 
     drop((operators, callers));
-    assert!(edge.stop().await, "nothing is under way");
+    assert!(edge.stop(app::Haste::Now).await, "nothing is under way");
 }

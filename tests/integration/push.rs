@@ -18,7 +18,7 @@ use prompt_edge::server::{self, Drain, Listener};
 use serde_json::json;
 
 use crate::harness::client::Client;
-use crate::harness::edge::Edge;
+use crate::harness::edge::{Edge, door};
 use crate::harness::exchange::{compiled, compiled_with};
 use crate::harness::langfuse;
 use crate::harness::restart::{Fronted, entry, guarded};
@@ -81,15 +81,14 @@ async fn tell(fronted: &Fronted, slug: &str) {
 async fn after_a_hook_on_either_socket_the_next_answer_is_what_was_published() {
     let fronted = fronted().await;
     let any = "127.0.0.1:0".parse().expect("an address");
-    let config = server::Config::default();
     let drain = Drain::default();
-    let public = Listener::bind(any).await.expect("a free port");
-    let private = Listener::bind(any).await.expect("a free port");
-    let (callers, operators) = (public.address(), private.address());
+    let public = Listener::bind(any).expect("a free port");
+    let private = Listener::bind(any).expect("a free port");
+    let [callers, operators] = [&public, &private].map(|side| side.address().expect("an address"));
     let router = Arc::new(fronted.edge.assembly.router.clone());
     let admin = Arc::clone(&fronted.edge.assembly.admin);
-    drain.tasks().spawn(public.run(router, config, drain.clone(), Default::default()));
-    drain.tasks().spawn(private.run(admin, config, drain.clone(), Default::default()));
+    public.serve(&door(router, &drain)).expect("there are descriptors left");
+    private.serve(&door(admin, &drain)).expect("there are descriptors left");
     let mut caller = Client::to(callers).await;
 
     for (side, slug) in [(operators, "first"), (callers, "second")] {

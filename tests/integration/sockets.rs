@@ -102,7 +102,11 @@ async fn a_body_over_the_limit_is_refused() {
 
 #[test]
 fn a_connection_that_is_slow_to_ask_is_closed() {
-    let (_folder, server, key) = serving(&[("PROMPT_EDGE__SERVER__HEADER_TIMEOUT", "1s")]);
+    let (_folder, server, key) = serving(&[
+        ("PROMPT_EDGE__SERVER__FIRST_BYTE_TIMEOUT", "1s"),
+        ("PROMPT_EDGE__SERVER__HEADER_TIMEOUT", "1s"),
+        ("PROMPT_EDGE__SERVER__IDLE_TIMEOUT", "1s"),
+    ]);
 
     let mut slow = Raw::to(server.address);
     slow.send("GET / HTTP/1.1\r\nHost: ");
@@ -118,7 +122,7 @@ fn a_connection_that_is_slow_to_ask_is_closed() {
 
 #[test]
 fn a_body_that_is_slow_to_arrive_is_refused() {
-    let (_folder, server, key) = serving(&[("PROMPT_EDGE__SERVER__HEADER_TIMEOUT", "1s")]);
+    let (_folder, server, key) = serving(&[("PROMPT_EDGE__SERVER__BODY_TIMEOUT", "1s")]);
 
     let mut slow = Raw::to(server.address);
     slow.send(&format!(
@@ -127,7 +131,8 @@ fn a_body_that_is_slow_to_arrive_is_refused() {
     ));
 
     let answer = slow.rest();
-    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("VALIDATION_ERROR"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("REQUEST_TIMEOUT"), "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
     assert!(answer.contains("body: it did not arrive in time"), "{answer}");
 }
 
@@ -184,7 +189,10 @@ async fn operators_have_pages_of_their_own() {
     let unknown = operator.get("/api/v1/prompts", &[]).await;
     assert_eq!(
         (unknown.status, unknown.text()),
-        (404, "try /livez /readyz /metrics /version /admin/usage /admin/why /admin/purge\n")
+        (
+            404,
+            "try /livez /readyz /metrics /version /admin/usage /admin/why /admin/purge /admin/reload\n"
+        )
     );
     let wrong = operator.ask(Method::POST, "/metrics", &[], "").await;
     assert_eq!((wrong.status, wrong.header("allow")), (405, "GET, HEAD"));

@@ -28,13 +28,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::cache::flight::{Boarded, Flights};
 use crate::clock::Clock;
 use crate::ledger::{Ask, Away, Holder, Leased, Ledger, Month, Settle};
 use crate::model::{Budget, ProjectId, Timestamp};
+use crate::tasks::Tasks;
 use crate::telemetry::trace::Chain;
 
 /// How months are leased.
@@ -93,7 +93,7 @@ pub struct Meter {
     config: Config,
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
-    tasks: TaskTracker,
+    tasks: Tasks,
     overdrafts: Counter,
     lease: ArcSwap<Lease>,
     renewals: Flights<(), Result<(), Lost>>,
@@ -160,6 +160,11 @@ impl Books {
         signed(self.granted) - signed(remaining)
     }
 
+    /// Whether the ledger knows of all that was granted that it is spent, or nothing was granted.
+    fn is_settled(&self) -> bool {
+        u64::try_from(self.reported) == Ok(self.granted)
+    }
+
     /// What was admitted in a month without the ledger.
     fn overdraft_of(&self, month: Month) -> Overdraft {
         let none = Overdraft { month, drawn: 0, unreported: 0 };
@@ -211,6 +216,16 @@ pub enum Unspent {
     Spent,
 }
 
+impl Lease {
+    /// Whether to spend of it would be to ask the ledger.
+    fn would_ask(&self, now: Timestamp) -> bool {
+        let now = now.as_millis();
+        now >= self.ends_at
+            || (self.remaining.load(Ordering::Relaxed) == 0
+                && now >= self.none_until.load(Ordering::Relaxed))
+    }
+}
+
 impl Meter {
     /// A meter without a lease; its renewals run in `tasks`. `overdrafts` counts what is admitted
     /// without the ledger.
@@ -219,7 +234,7 @@ impl Meter {
         config: Config,
         ledger: Arc<dyn Ledger>,
         clock: Arc<dyn Clock>,
-        tasks: TaskTracker,
+        tasks: Tasks,
         overdrafts: Counter,
     ) -> Self {
         let lease = Lease::new(Month::of(clock.now()), 0, quota);
@@ -240,6 +255,11 @@ impl Meter {
         }
     }
 
+    /// Whether it counts against this quota and in this way.
+    pub fn counts(&self, quota: u64, config: Config) -> bool {
+        self.quota == quota && self.config == config
+    }
+
     /// Takes over what the project's meter under its plan before has admitted without the ledger:
     /// the allowance goes on, and what is unreported is reported once.
     pub fn take_over(&self, before: &Self) {
@@ -253,7 +273,24 @@ impl Meter {
     ///
     /// Two loads and one compare-and-swap (`benches/limits.rs`).
     pub fn try_spend(self: &Arc<Self>, now: Timestamp) -> Attempt {
+        self.try_spend_of(&self.lease.load(), now)
+    }
+
+    /// The same after something else was taken `first`, which it is only if the ledger need not be
+    /// asked; `None` if it would have to be.
+    pub fn try_spend_after<T, E>(
+        self: &Arc<Self>,
+        now: Timestamp,
+        first: impl FnOnce() -> Result<T, E>,
+    ) -> Option<Result<(T, Attempt), E>> {
         let lease = self.lease.load();
+        if lease.would_ask(now) {
+            return None;
+        }
+        Some(first().map(|taken| (taken, self.try_spend_of(&lease, now))))
+    }
+
+    fn try_spend_of(self: &Arc<Self>, lease: &Arc<Lease>, now: Timestamp) -> Attempt {
         if now.as_millis() >= lease.ends_at {
             return Attempt::Ask;
         }
@@ -263,19 +300,11 @@ impl Meter {
                 if before <= lease.renew_at.load(Ordering::Relaxed) {
                     self.renew_behind(now);
                 }
-                Attempt::Yes(Receipt(Some(Arc::clone(&lease))))
+                Attempt::Yes(Receipt(Some(Arc::clone(lease))))
             }
             Err(_) if now.as_millis() < lease.none_until.load(Ordering::Relaxed) => Attempt::Spent,
             Err(_) => Attempt::Ask,
         }
-    }
-
-    /// Whether [`Meter::try_spend`] would ask the ledger.
-    pub fn would_ask(&self, now: Timestamp) -> bool {
-        let (lease, now) = (self.lease.load(), now.as_millis());
-        now >= lease.ends_at
-            || (lease.remaining.load(Ordering::Relaxed) == 0
-                && now >= lease.none_until.load(Ordering::Relaxed))
     }
 
     /// Spends one request, asking the ledger if need be. The caller bounds the wait.
@@ -312,7 +341,15 @@ impl Meter {
 
     /// Whether four fifths of the month are used, as far as this edge knows.
     pub fn is_near_end(&self) -> bool {
-        let lease = self.lease.load();
+        self.is_near_end_of(&self.lease.load())
+    }
+
+    /// The same, as of the lease that a place was taken from.
+    pub fn is_near_end_after(&self, place: &Receipt) -> bool {
+        place.0.as_ref().map_or_else(|| self.is_near_end(), |lease| self.is_near_end_of(lease))
+    }
+
+    fn is_near_end_of(&self, lease: &Lease) -> bool {
         let here = lease.remaining.load(Ordering::Relaxed);
         let left = here.saturating_add(lease.left.load(Ordering::Relaxed));
         self.quota != u64::MAX && left.saturating_mul(5) <= self.quota
@@ -425,7 +462,9 @@ impl Meter {
         let mut books = self.books();
         books.overdraft_is_known(month, overdrawn);
         books.renewed_at = now;
-        if is_present && leased.is_continued {
+        // The ledger ends a lease of which it knows every request spent. None of it was lost, so
+        // what was given back since then can be spent, and is given back still.
+        if is_present && (leased.is_continued || books.is_settled()) {
             books.granted = books.granted.saturating_add(leased.granted);
             books.reported += spent;
             lease.hear(&leased, now);

@@ -154,7 +154,7 @@ impl Ledger for Memory {
 struct Given {
     ledger: Arc<Memory>,
     clock: Arc<ManualClock>,
-    tasks: TaskTracker,
+    tasks: Tasks,
     overdrafts: Counter,
     config: Config,
 }
@@ -168,7 +168,7 @@ impl Given {
                 calls: watch::Sender::new(0),
             }),
             clock: Arc::new(ManualClock::at(Timestamp::default())),
-            tasks: TaskTracker::new(),
+            tasks: Tasks::default(),
             overdrafts: Counter::default(),
             config: Config::default(),
         };
@@ -391,11 +391,11 @@ async fn a_lease_in_use_is_kept_and_one_that_is_not_goes_back() {
     let (used, leased) = given.ledger.counts(given.month());
     assert_eq!(used, 2, "it was reported");
     assert!(leased > 0, "and the lease was kept");
-    assert!(!meter.would_ask(given.now()));
+    assert!(!meter.lease.load().would_ask(given.now()));
 
     meter.tend().await;
     assert_eq!(given.ledger.counts(given.month()), (2, 0), "nobody has used it since");
-    assert!(meter.would_ask(given.now()));
+    assert!(meter.lease.load().would_ask(given.now()));
     let calls = given.ledger.calls();
     meter.tend().await;
     assert_eq!(given.ledger.calls(), calls, "nothing is left to be said");
@@ -617,6 +617,27 @@ async fn what_is_given_back_can_be_spent_again() {
 
     assert_eq!(spend_all(&meter).await, (10, Unspent::Spent));
     assert_eq!(meter.budget(given.now()).unwrap().remaining, 0);
+}
+
+/// The ledger ends a lease that is spent. Whoever asked just before that has it asked once more.
+#[tokio::test]
+async fn what_is_given_back_after_the_ledger_ended_the_lease_can_be_spent_again() {
+    let given = Given::new();
+    let meter = given.meter(3);
+    let mut receipts = Vec::new();
+    for _ in 0..3 {
+        receipts.push(meter.spend().await.unwrap());
+    }
+    renew(&meter).await.unwrap();
+    assert_eq!(given.ledger.counts(given.month()), (3, 0));
+
+    receipts.pop().unwrap().refund();
+    renew(&meter).await.unwrap();
+    receipts.pop().unwrap().refund();
+
+    assert_eq!(spend_all(&meter).await, (2, Unspent::Spent));
+    meter.settle().await;
+    assert_eq!(given.ledger.counts(given.month()), (3, 0));
 }
 
 #[tokio::test]

@@ -39,6 +39,7 @@ pub const fn status(refusal: &Refusal) -> StatusCode {
         Refusal::NotFound { .. } => StatusCode::NOT_FOUND,
         Refusal::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
         Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::TooSlow => StatusCode::REQUEST_TIMEOUT,
         Refusal::RateLimited { .. } | Refusal::QuotaSpent { .. } => StatusCode::TOO_MANY_REQUESTS,
         Refusal::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Refusal::CompiledByOrigin => StatusCode::NOT_IMPLEMENTED,
@@ -94,6 +95,7 @@ fn detail(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::TooLarge { limit_bytes } => {
             format!("body: longer than {limit_bytes} bytes: send less").into()
         }
+        Refusal::TooSlow => "body: it did not arrive in time: send it again, without pauses".into(),
         Refusal::Unauthenticated => "missing or invalid API key".into(),
     }
 }

@@ -2,13 +2,12 @@
 //!
 //! Who asks is settled before the request is read any further.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::request::Parts;
 use serde_json::Map;
 
-use crate::access::Caller;
+use crate::access::{Caller, Peer};
 use crate::delivery::{Answer, Ask, Denied, Listing, Resolve};
 use crate::dialects::Services;
 use crate::dialects::edge::routes::{ALLOW, Route};
@@ -24,7 +23,7 @@ pub(super) async fn handle(
     services: &Services,
     route: Route,
     prompt: &str,
-    (parts, peer): (&Parts, IpAddr),
+    (parts, peer): (&Parts, &Peer),
     metrics: &Arc<RouteMetrics>,
 ) -> Result<Response, Denied> {
     if route == Route::Unknown {
@@ -41,13 +40,13 @@ pub(super) async fn handle(
     Ok(answer.respond(&parts.headers))
 }
 
-async fn edition(
-    services: &Services,
+async fn edition<'a>(
+    services: &'a Services,
     prompt: &str,
     parts: &Parts,
     caller: &Caller,
     route: &Arc<RouteMetrics>,
-) -> Result<Answer, Denied> {
+) -> Result<Answer<'a>, Denied> {
     let prompt = PromptName::anywhere(prompt);
     let ask = Ask {
         caller,
@@ -63,12 +62,12 @@ async fn edition(
     services.delivery.deliver(ask).await
 }
 
-async fn list(
-    services: &Services,
+async fn list<'a>(
+    services: &'a Services,
     parts: &Parts,
     caller: &Caller,
     route: &Arc<RouteMetrics>,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer<'a>, Refusal> {
     let listing = Listing {
         caller,
         shape: &shapes::Prompts,

@@ -19,11 +19,11 @@ pub mod handlers;
 pub mod routes;
 pub mod shapes;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::Request;
 
+use crate::access::Peer;
 use crate::delivery::{Denied, ListShape, Shape};
 use crate::dialects::{Served, Services};
 use crate::model::Refusal;
@@ -63,7 +63,7 @@ impl Edge {
     }
 
     /// Answers one request, whatever it is. Its body means nothing and is not read.
-    pub async fn serve<B>(&self, request: Request<B>, peer: IpAddr) -> Served {
+    pub async fn serve<B>(&self, request: Request<B>, peer: &Peer) -> Served {
         let (parts, _) = request.into_parts();
         let (route, prompt) = routes::find(parts.uri.path());
         let metrics = match route {

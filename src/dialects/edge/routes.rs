@@ -58,6 +58,9 @@ pub fn find(path: &str) -> (Route, Cow<'_, str>) {
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -83,6 +86,26 @@ mod tests {
         {
             assert!(!owns(path), "of {path}");
             assert_eq!(find(path), (Route::Unknown, "".into()), "of {path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_found_however_strange(name in any::<String>()) {
+            let path = format!("/edge/v1/prompts/{}", utf8_percent_encode(&name, NON_ALPHANUMERIC));
+            let route = if name.is_empty() { Route::Unknown } else { Route::Prompt };
+
+            prop_assert!(owns(&path));
+            prop_assert_eq!(find(&path), (route, name.as_str().into()));
+        }
+
+        #[test]
+        fn no_path_panics_and_every_route_is_owned(
+            path in r"(/|/edge/v1|/prompts|%|%[0-9a-f]{2}|[a-z.*]|\PC){0,12}",
+        ) {
+            let (route, prompt) = find(&path);
+
+            prop_assert!(owns(&path) || (route, &*prompt) == (Route::Unknown, ""));
         }
     }
 }

@@ -31,6 +31,7 @@ pub const fn status(refusal: &Refusal) -> StatusCode {
         Refusal::NotFound { .. } => StatusCode::NOT_FOUND,
         Refusal::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
         Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::TooSlow => StatusCode::REQUEST_TIMEOUT,
         Refusal::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Refusal::CompiledByOrigin => StatusCode::NOT_IMPLEMENTED,
         Refusal::OriginBroken { .. } => StatusCode::BAD_GATEWAY,
@@ -47,6 +48,7 @@ pub const fn status(refusal: &Refusal) -> StatusCode {
 const fn code(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::BadInput { .. } | Refusal::TooLarge { .. } => "VALIDATION_ERROR",
+        Refusal::TooSlow => "REQUEST_TIMEOUT",
         Refusal::Unauthenticated => "UNAUTHORIZED",
         Refusal::Forbidden { .. } => "FORBIDDEN",
         Refusal::NotFound { .. } => "NOT_FOUND",
@@ -80,6 +82,7 @@ fn message(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::TooLarge { limit_bytes } => {
             format!("body: longer than {limit_bytes} bytes: send less").into()
         }
+        Refusal::TooSlow => "body: it did not arrive in time: send it again, without pauses".into(),
         Refusal::RateLimited { .. } => {
             "Too many requests in a short time: slow down, see Retry-After".into()
         }

@@ -4,7 +4,6 @@
 //! wrong with the request. A place in its month is taken next, and given back if there is no answer.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::Method;
@@ -14,7 +13,7 @@ use hyper::body::Body;
 use serde_json::Map;
 use serde_json::Value;
 
-use crate::access::Caller;
+use crate::access::{Caller, Peer};
 use crate::delivery::{Ask, Denied, Listing, Resolve, Shape};
 use crate::dialects::Services;
 use crate::dialects::promptot::routes::Route;
@@ -31,7 +30,7 @@ pub(super) async fn handle<B>(
     services: &Services,
     route: Route,
     prompt: Cow<'_, str>,
-    (parts, body, peer): (&Parts, B, IpAddr),
+    (parts, body, peer): (&Parts, B, &Peer),
     metrics: &Arc<RouteMetrics>,
 ) -> Result<Response, Denied>
 where
@@ -173,7 +172,8 @@ where
     if !essence.eq_ignore_ascii_case(b"application/json") {
         return Err(bad("Content-Type", "the body of a QUERY is `application/json`: say so"));
     }
-    parse_variables(&body::read(body, services.body).await?)
+    let limits = **services.body.load();
+    parse_variables(&body::read(body, limits).await?)
 }
 
 /// One JSON object of at most 64 KiB. A message never repeats what was sent.
@@ -244,6 +244,31 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn variables_are_read_as_they_were_written(
+            said in proptest::collection::hash_map(any::<String>(), any::<Option<String>>(), 0..6),
+        ) {
+            let variables = Map::from_iter(said.into_iter().map(|(name, value)| (name, value.into())));
+            let json = serde_json::to_vec(&variables).unwrap();
+
+            let read = parse_variables(&json);
+
+            prop_assert_eq!(read.ok(), Some(variables));
+        }
+
+        #[test]
+        fn no_change_to_variables_panics_or_is_repeated(
+            at in 0..48_usize, length in 0..12_usize, splice in r#"[\[\]{}",:\\0-9eu\x00-\x1f-]{0,6}"#,
+        ) {
+            let json = r#"{"who":{"name":"s3cret","n":[1,2.50,-1e400]},"\u00e9":null,"ok":true}"#;
+            let changed = format!("{}{splice}{}", &json[..at], &json[at + length..]);
+
+            if let Err(refusal) = parse_variables(changed.as_bytes()) {
+                let Refusal::BadInput { problem, .. } = refusal else { panic!("{refusal:?}") };
+                prop_assert!(!problem.contains("s3cret"));
+            }
+        }
+
         #[test]
         fn no_query_panics(query in r"([a-z%=&+{}\x22]|variables=|resolve=|\PC){0,40}") {
             for (name, value) in query::pairs(&query) {

@@ -13,12 +13,12 @@ pub mod handlers;
 pub mod routes;
 pub mod shapes;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::Request;
 use hyper::body::Body;
 
+use crate::access::Peer;
 use crate::delivery::{Denied, ListShape, Shape};
 use crate::dialects::{Served, Services};
 use crate::model::Refusal;
@@ -61,7 +61,7 @@ impl PromptOt {
     }
 
     /// Answers one request, whatever it is.
-    pub async fn serve<B>(&self, request: Request<B>, peer: IpAddr) -> Served
+    pub async fn serve<B>(&self, request: Request<B>, peer: &Peer) -> Served
     where
         B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {

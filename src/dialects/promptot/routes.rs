@@ -66,6 +66,9 @@ pub fn find(path: &str) -> (Route, Cow<'_, str>) {
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -84,6 +87,29 @@ mod tests {
             ("*", Route::Unknown, ""),
         ] {
             assert_eq!(find(path), (route, prompt.into()), "of {path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_found_however_strange(name in any::<String>()) {
+            let escaped = utf8_percent_encode(&name, NON_ALPHANUMERIC);
+            let route = |route| if name.is_empty() { Route::Unknown } else { route };
+
+            let prompt = format!("/api/v1/prompts/{escaped}");
+            prop_assert_eq!(find(&prompt), (route(Route::Prompt), name.as_str().into()));
+            let compiled = format!("/api/v1/prompts/{escaped}/compiled");
+            prop_assert_eq!(find(&compiled), (route(Route::Compiled), name.as_str().into()));
+        }
+
+        #[test]
+        fn no_path_panics_and_only_a_known_one_names_a_prompt(
+            path in r"(/|/api/v1/prompts|/compiled|%|%[0-9a-f]{2}|[a-z.*]|\PC){0,12}",
+        ) {
+            let (route, prompt) = find(&path);
+
+            prop_assert_eq!(matches!(route, Route::Prompt | Route::Compiled), !prompt.is_empty());
+            prop_assert!(path.starts_with("/api/v1/prompts") || route == Route::Unknown);
         }
     }
 }

@@ -32,6 +32,9 @@ pub(super) fn read(yaml: Option<&str>) -> Result<Value, Error> {
     let Some(yaml) = yaml else {
         return Ok(Value::Object(Map::new()));
     };
+    if yaml.len() > MAX_BYTES {
+        return Err(Error::FrontMatter);
+    }
     match to_json(yaml_serde::from_str(yaml).map_err(Error::Yaml)?, &Place::Root)? {
         Value::Object(mut map) => {
             map.retain(|_, value| !value.is_null());
@@ -43,6 +46,10 @@ pub(super) fn read(yaml: Option<&str>) -> Result<Value, Error> {
         }
     }
 }
+
+/// The longest front matter that is read. libyaml takes time with the square of some inputs, such
+/// as mappings nested in a line: half a second for 32 KiB of the worst, a day for a file of 16 MiB.
+const MAX_BYTES: usize = 32 << 10;
 
 /// Translates YAML to JSON, where it has a JSON form.
 fn to_json(yaml: yaml_serde::Value, place: &Place<'_>) -> Result<Value, Misfit> {
@@ -145,6 +152,14 @@ mod tests {
         }
 
         assert!(read_json(&yaml).starts_with("the front matter is not YAML: repetition limit"));
+    }
+
+    #[test]
+    fn front_matter_is_limited_in_bytes() {
+        let of = |len: usize| format!("---\na: {}", "x".repeat(len - 7));
+
+        assert!(read(Some(&of(MAX_BYTES))).is_ok());
+        assert!(matches!(read(Some(&of(MAX_BYTES + 1))), Err(Error::FrontMatter)));
     }
 
     #[test]

@@ -22,7 +22,7 @@
 //!
 //! A file that opens with `---` and never closes it has no front matter: it starts with a thematic
 //! break. YAML has its own numbers: `0.70` in front matter is `0.7`, and a whole number beyond 64
-//! bits is refused.
+//! bits is refused. Front matter has at most 32 KiB.
 //!
 //! # Invariants
 //!
@@ -53,6 +53,10 @@ pub enum Error {
     /// A field of the front matter does not fit.
     #[error("front matter: {0}")]
     Field(#[from] Misfit),
+
+    /// The front matter is longer than is read.
+    #[error("the front matter has more than 32768 bytes: shorten it")]
+    FrontMatter,
 
     /// The file's name has to give the slug, and cannot.
     #[error("the file name makes no slug ({0}): rename the file or set `slug` in front matter")]

@@ -178,6 +178,19 @@ impl Store for SqliteStore {
         Box::pin(self.reads.read(move |connection| read::grant(connection, digest)))
     }
 
+    fn environment_named<'a>(
+        &'a self,
+        project: &'a str,
+        environment: &'a str,
+    ) -> Pending<'a, Option<(Project, Environment)>> {
+        let (project, environment) = (project.to_owned(), environment.to_owned());
+        Box::pin(
+            self.reads.read(move |connection| {
+                read::environment_named(connection, &project, &environment)
+            }),
+        )
+    }
+
     fn create_project(&self, new: NewProject) -> Pending<'_, Project, WriteError> {
         Box::pin(self.write(move |connection| write::create_project(connection, new)))
     }

@@ -103,6 +103,22 @@ pub(super) fn grant(connection: &Connection, digest: KeyDigest) -> rusqlite::Res
     connection.prepare_cached(&sql)?.query_row([digest.0], row::grant).optional()
 }
 
+/// See [`crate::origins::Store::environment_named`].
+pub(super) fn environment_named(
+    connection: &Connection,
+    project: &str,
+    environment: &str,
+) -> rusqlite::Result<Option<(Project, Environment)>> {
+    let sql = format!(
+        "SELECT {PROJECT}, {ENVIRONMENT} FROM environments e JOIN projects p ON p.id = e.project
+         WHERE p.name = ?1 AND e.name = ?2"
+    );
+    connection
+        .prepare_cached(&sql)?
+        .query_row([project, environment], |row| Ok((row::project(row)?, row::environment(row)?)))
+        .optional()
+}
+
 /// See [`crate::origins::Store::keys`].
 pub(super) fn keys(connection: &Connection) -> rusqlite::Result<Vec<Grant>> {
     all(connection, &format!("{} ORDER BY k.id", grants_sql()), [], row::grant)

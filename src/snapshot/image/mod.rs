@@ -110,8 +110,6 @@ pub struct Answer {
     pub representation: String,
     /// The template of the route that it is counted under.
     pub route: String,
-    /// The raw path and query that lead to it, if they alone do.
-    pub target: Option<String>,
     /// What decided the text beside the record.
     pub given: Given,
     /// What is sent.

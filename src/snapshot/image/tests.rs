@@ -50,7 +50,6 @@ fn image() -> Image {
         record: 3,
         representation: "promptot/compiled".into(),
         route: "/api/v1/prompts/{prompt}/compiled".into(),
-        target: Some("/api/v1/prompts/greeting/compiled?variables=%7B%7D".into()),
         given: Given::Values(Bytes::from_static(b"a\0b\xff")),
         body: Bytes::from_static(b"{}"),
         etag: "\"abc\"".into(),
@@ -227,8 +226,7 @@ prop_compose! {
             (record.age, record.fresh) = (span(0), span(1));
             (record.stale, record.rescue) = (span(2), span(3));
         }
-        let [plain, valued] = &mut image.answers[..] else { unreachable!() };
-        plain.target = maybe.map(|_| texts[1].clone());
+        let [_, valued] = &mut image.answers[..] else { unreachable!() };
         valued.given = Given::Values(bytes.clone().into());
         valued.body = bytes.into();
         let KnownKey { grant, vouched, .. } = &mut image.keys[0];

@@ -13,7 +13,7 @@
 
 pub mod config;
 mod route;
-mod tls;
+pub(crate) mod tls;
 
 use std::error::Error as _;
 use std::io;
@@ -207,7 +207,8 @@ async fn within<T>(
     timeout(deadline, answer).await.unwrap_or(Err(Error::TimedOut { waited: deadline }))
 }
 
-const AGENT: HeaderValue =
+/// Who asks.
+pub(crate) const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("prompt-edge/", env!("CARGO_PKG_VERSION")));
 
 /// Below the minute after which load balancers close a quiet connection.

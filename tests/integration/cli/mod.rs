@@ -1,5 +1,6 @@
 //! Every command of the real binary: what it writes where, and its exit code.
 
+mod bench;
 mod keys;
 mod operators;
 mod projects;

@@ -11,7 +11,7 @@ fn every_command_explains_itself() {
     let help = folder.run("--help").done();
 
     let commands = ["serve", "check", "projects", "keys", "import", "export", "prompts", "health"];
-    for command in commands.into_iter().chain(["purge", "why", "ready", "completions"]) {
+    for command in commands.into_iter().chain(["purge", "why", "ready", "bench", "completions"]) {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is missing in:\n{help}");
         let own = folder.run(&format!("{command} --help")).done();
         assert!(own.contains(&format!("Usage: prompt-edge {command}")), "{own}");
@@ -56,6 +56,8 @@ fn a_mistake_on_the_command_line_is_64() {
         "purge --all --origin promptot",
         "purge --project acme --origin promptot",
         "why --project acme --prompt greeting",
+        "bench",
+        "bench http://127.0.0.1:1/x --rate fast",
     ] {
         let ended = folder.run(line);
         assert_eq!(ended.stdout, "", "`{line}` has no result");

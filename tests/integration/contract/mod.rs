@@ -40,6 +40,7 @@ macro_rules! keeps_the_contract {
                 keys::last_use_never_moves_back
                 projects::a_name_is_taken_once
                 projects::a_plan_is_replaced_and_granted
+                projects::an_environment_is_found_by_name_in_its_project_alone
                 projects::a_project_starts_with_live_and_dev
                 projects::defaults_are_replaced_and_delivered
                 projects::projects_are_sorted_by_name

@@ -51,6 +51,23 @@ pub(crate) async fn a_plan_is_replaced_and_granted(store: Arc<dyn Store>) {
     assert!(matches!(unknown, Err(WriteError::Missing { noun: "project", .. })), "{unknown:?}");
 }
 
+pub(crate) async fn an_environment_is_found_by_name_in_its_project_alone(store: Arc<dyn Store>) {
+    let (acme, zeta) = (Given::project(&store, "acme").await, Given::project(&store, "zeta").await);
+    let named = async |project, environment| {
+        let found = store.environment_named(project, environment).await.expect("the store answers");
+        found.map(|(project, environment)| (project, environment.id, environment.name))
+    };
+
+    let live = named("acme", "live").await;
+    assert_eq!(live, Some((acme.project, acme.live.environment, "live".to_owned())));
+    let dev = named("zeta", "dev").await;
+    assert_eq!(dev, Some((zeta.project, zeta.dev.environment, "dev".to_owned())));
+    for (project, environment) in [("acme", "staging"), ("acm", "live"), ("ACME", "live"), ("", "")]
+    {
+        assert_eq!(named(project, environment).await, None, "{project}/{environment}");
+    }
+}
+
 pub(crate) async fn the_plan_a_project_is_on_is_no_change(store: Arc<dyn Store>) {
     let given = Given::project(&store, "acme").await;
     let cursor = given.now().await;

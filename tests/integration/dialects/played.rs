@@ -4,32 +4,38 @@
 //! line, the response with every header it has. Bodies stand there as indented JSON, and what
 //! differs from run to run in angle brackets. Variables in a URL stand there as they are meant. A
 //! line that starts with `#` says what is out of the ordinary beforehand: `# store: unreachable`,
-//! `# ledger: away`, `# warm` (the key and another prompt are in memory), `# again` (the same request
-//! was made before).
+//! `# ledger: away`, `# body: never comes`, `# warm` (the key and another prompt are in memory), `# again`
+//! (the same request was made before), `# coded` (it was, and what it asks for was coded). A coded body
+//! stands there decoded.
 //!
 //! To record what the edge says now, set `PROMPT_EDGE_RECORD`; the difference is a change of the
 //! API and to be reviewed as one.
 
+use std::convert::Infallible;
 use std::fmt::Write;
 use std::fs;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
+use hyper::body::{Body, Frame};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use prompt_edge::access::quota::OnLedgerLoss;
 use prompt_edge::app::OpenedOrigin;
 use prompt_edge::config::Config;
 use prompt_edge::delivery::freshness::Freshness;
 use prompt_edge::model::{Noun, Plan, PlanName, Rate, Refusal, Scope};
-use prompt_edge::origins::NewKey;
 use prompt_edge::origins::upstream::promptot;
+use prompt_edge::origins::{NewKey, Store};
 use serde_json::{Value, json};
 
+use crate::coding::decoded;
 use crate::harness;
 use crate::harness::edge::Edge;
 use crate::harness::exchange::{Answer, compiled, request};
@@ -106,6 +112,8 @@ struct Played {
     edge: Edge,
     /// What stands in angle brackets, and what stands for it in a request.
     words: Vec<(&'static str, String)>,
+    /// The UUIDs of every project.
+    projects: Vec<String>,
 }
 
 impl Played {
@@ -124,6 +132,7 @@ impl Played {
         let edge = Edge::in_front_of(&limited(), vec![origin], prompts).await;
         let compiling = edge.project_of("promptot", "compiling").await;
         let spent = edge.project_on("one_a_month", "spent", greeting()).await;
+        let long = edge.project_on("enterprise", "long", long()).await;
         let slow = edge.project_on("one_a_second", "slow", greeting()).await;
         edge.draft(prompt("unpublished").id(ids::UNPUBLISHED).text("Not yet")).await;
         edge.draft(greeting().text("And another thing.")).await;
@@ -149,6 +158,7 @@ impl Played {
             ("<edge>", "edge".to_owned()),
             ("<edge-dev>", "edge-dev".to_owned()),
             ("<empty>", empty),
+            ("<long>", long),
             ("<spent>", spent),
             ("<slow>", slow),
             ("<compiling>", compiling),
@@ -157,7 +167,9 @@ impl Played {
             ("<64 KiB of variables and a byte>", object((64 << 10) + 1)),
             ("<128 KiB of variables and a byte>", object((128 << 10) + 1)),
         ];
-        Self { edge, words }
+        let projects = edge.store.projects().await.expect("the store answers").into_iter();
+        let projects = projects.map(|project| project.uuid.to_string()).collect();
+        Self { edge, words, projects }
     }
 
     /// Makes the request and writes down the answer.
@@ -165,10 +177,15 @@ impl Played {
         for line in asked.lines().filter(|line| line.starts_with('#')) {
             match line {
                 "# again" => drop(self.edge.ask(self.request(asked)).await),
+                "# coded" => {
+                    self.edge.ask(self.request(asked)).await.expect_status(200);
+                    self.edge.all_is_quiet().await;
+                }
                 "# warm" => {
                     let warm = self.edge.get(compiled("warm"), &self.edge.live).await;
                     warm.expect_status(200);
                 }
+                "# body: never comes" => {}
                 "# ledger: away" => self.edge.ledger.goes_away(),
                 "# store: busy" => self.edge.store.fail_with(Fault::Busy),
                 "# store: malformed" => self.edge.store.fail_with(Fault::Malformed),
@@ -185,7 +202,11 @@ impl Played {
         let path = request.uri().path();
         let is_of_run = path.ends_with("/compiled") || path.starts_with("/edge/v1/prompts/");
         let is_head = *request.method() == http::Method::HEAD;
-        let answer = self.edge.ask(request).await;
+        let answer = if asked.contains("# body: never comes") {
+            self.edge.ask(request.map(|_| Never)).await
+        } else {
+            self.edge.ask(request).await
+        };
         self.written(&answer, is_of_run, is_head)
     }
 
@@ -228,31 +249,51 @@ impl Played {
         headers.sort_by_key(|(name, _)| name.as_str());
         let mut text = format!("{}\n", answer.status_line());
         for (name, value) in headers {
+            let value = value.to_str().expect("headers are ASCII");
             let value = match name.as_str() {
                 "x-request-id" => "<uuid>",
                 // It depends on the project's UUID, which is another in every run.
-                "etag" if is_of_run => "<etag>",
-                _ => value.to_str().expect("headers are ASCII"),
+                "etag" if is_of_run => &masked(value),
+                _ => value,
             };
             writeln!(text, "{name}: {value}").expect("a string can be written to");
         }
         // The server leaves the body of an answer to HEAD away.
         if !answer.body.is_empty() && !is_head {
-            let mut body = answer.json();
+            let plain = decoded(answer);
+            let mut body: Value = serde_json::from_slice(&plain).expect("the body is JSON");
             if let Some(id) = body.pointer_mut("/version/id") {
                 *id = "<version>".into();
             }
             let body = serde_json::to_string_pretty(&body).expect("JSON can be written");
-            let body = body.replace(&self.edge.project.uuid.to_string(), "<project>");
+            let projects = self.projects.iter();
+            let body = projects.fold(body, |body, project| body.replace(project, "<project>"));
             writeln!(text, "\n{body}").expect("a string can be written to");
         }
         text
     }
 }
 
-/// Plans that are soon spent, and a ledger whose loss is a refusal.
+/// A body that never comes.
+struct Never;
+
+impl Body for Never {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+/// Plans that are soon spent, a ledger whose loss is a refusal, and no time for bodies that are not
+/// there.
 fn limited() -> Config {
     let mut config = Config::default();
+    config.server.deadlines.body = Duration::ZERO;
     config.limits.quota.on_ledger_loss = OnLedgerLoss::Refuse;
     let one = NonZeroU32::MIN;
     let plan = |name: &str| Plan {
@@ -281,6 +322,7 @@ pub(super) fn every_refusal() -> Vec<Refusal> {
         Refusal::NotFound { noun: Noun::Prompt },
         Refusal::NotFound { noun: Noun::Route },
         Refusal::TooLarge { limit_bytes: 1 },
+        Refusal::TooSlow,
         Refusal::Unauthenticated,
         Refusal::Overloaded { retry_after },
         Refusal::QuotaUnknown { retry_after },
@@ -301,6 +343,7 @@ pub(super) mod ids {
     pub(in crate::dialects) const GREETING: &str = "0198f3a1-7c2e-7d30-9a4b-5c6d7e8f9a01";
     pub(in crate::dialects) const REPORT: &str = "0198f3a1-7c2e-7d30-9a4b-5c6d7e8f9a02";
     pub(in crate::dialects) const UNPUBLISHED: &str = "0198f3a1-7c2e-7d30-9a4b-5c6d7e8f9a03";
+    pub(in crate::dialects) const LONG: &str = "0198f3a1-7c2e-7d30-9a4b-5c6d7e8f9a05";
     pub(in crate::dialects) const WARM: &str = "0198f3a1-7c2e-7d30-9a4b-5c6d7e8f9a04";
 }
 
@@ -316,6 +359,13 @@ pub(super) fn greeting() -> Draft {
         .model_config("max_tokens", 512)
 }
 
+/// Long enough that its answers are coded.
+fn long() -> Draft {
+    prompt("long")
+        .id(ids::LONG)
+        .text("You answer {{name}} in their own language. ".repeat(30).trim())
+}
+
 fn report() -> Draft {
     prompt("report").id(ids::REPORT).text("{{from}} to {{to}}").required("from").required("to")
 }
@@ -323,6 +373,15 @@ fn report() -> Draft {
 fn warm() -> Draft {
     prompt("warm").id(ids::WARM).text("Warm in {{place}}")
 }
+
+/// A tag without what is of a run; the end that names a coding stays.
+fn masked(tag: &str) -> String {
+    let coding = tag.trim_matches('"').get(SHA_256..).unwrap_or_default();
+    format!("<etag>{coding}")
+}
+
+/// How long SHA-256 is in base64url.
+const SHA_256: usize = 43;
 
 /// A target whose variables are percent-encoded.
 fn encoded(target: &str) -> String {

@@ -26,7 +26,7 @@ fn every_refusal_has_an_exchange() {
         .collect();
 
     let named: BTreeSet<_> = every_refusal().iter().map(code_of).collect();
-    assert_eq!(named.len(), 14, "a refusal is missing from the list of them");
+    assert_eq!(named.len(), 15, "a refusal is missing from the list of them");
     for refusal in every_refusal() {
         let response = errors::respond(&refusal);
         let status = response.status().as_u16();
@@ -133,6 +133,7 @@ async fn a_verbatim_text_is_delivered_byte_for_byte() {
 fn code_of(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::BadInput { .. } | Refusal::TooLarge { .. } => "VALIDATION_ERROR",
+        Refusal::TooSlow => "REQUEST_TIMEOUT",
         Refusal::Forbidden { .. } => "FORBIDDEN",
         Refusal::MethodNotAllowed { .. } => "METHOD_NOT_ALLOWED",
         Refusal::NotFound { .. } => "NOT_FOUND",

@@ -4,7 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    PKCS_ED25519, SanType,
+};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::PrivateKeyDer;
@@ -67,9 +70,68 @@ impl Authority {
             .expect("the certificate is the key's")
     }
 
+    /// Its own certificate.
+    pub(crate) fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
+    /// Writes a certificate for these hosts, and its key, into files of this name, over what was
+    /// there.
+    pub(crate) fn host(&self, stem: &str, names: &[&str]) -> (PathBuf, PathBuf) {
+        self.files(stem, names, |_| {})
+    }
+
+    /// Writes a caller's certificate with these URIs.
+    pub(crate) fn caller(&self, stem: &str, uris: &[&str]) -> (PathBuf, PathBuf) {
+        self.files(stem, &[], |params| {
+            let uri = |uri: &&str| SanType::URI((*uri).try_into().expect("a URI of ASCII"));
+            params.subject_alt_names.extend(uris.iter().map(uri));
+            params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+        })
+    }
+
+    /// Writes a certificate of one's own making.
+    pub(crate) fn files(
+        &self,
+        stem: &str,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> (PathBuf, PathBuf) {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("names of ASCII");
+        change(&mut params);
+        self.write(stem, self.sign(params, key()))
+    }
+
+    /// Writes a certificate for these hosts with a key of Ed25519.
+    pub(crate) fn modern_host(&self, stem: &str, names: &[&str]) -> (PathBuf, PathBuf) {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let params = CertificateParams::new(names).expect("names of ASCII");
+        let key = KeyPair::generate_for(&PKCS_ED25519).expect("there is entropy");
+        self.write(stem, self.sign(params, key))
+    }
+
+    fn write(
+        &self,
+        stem: &str,
+        (certificate, key): (rcgen::Certificate, KeyPair),
+    ) -> (PathBuf, PathBuf) {
+        let [chain, secret] = ["pem", "key"].map(|kind| self.path(&format!("{stem}.{kind}")));
+        fs::write(&chain, certificate.pem()).expect("a file can be written");
+        fs::write(&secret, key.serialize_pem()).expect("a file can be written");
+        (chain, secret)
+    }
+
+    /// The path of a file in its folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
-        let params = CertificateParams::new([name.to_owned()]).expect("a name of ASCII");
-        let key = key();
+        self.sign(CertificateParams::new([name.to_owned()]).expect("a name of ASCII"), key())
+    }
+
+    fn sign(&self, params: CertificateParams, key: KeyPair) -> (rcgen::Certificate, KeyPair) {
         let certificate = params.signed_by(&key, &self.issuer).expect("an authority signs");
         (certificate, key)
     }

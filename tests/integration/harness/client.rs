@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -35,7 +36,11 @@ impl Client {
         Some(Self::over(stream, address).await)
     }
 
-    async fn over(stream: tokio::net::TcpStream, address: SocketAddr) -> Self {
+    /// Speaks on a connection that is there.
+    pub(crate) async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        address: SocketAddr,
+    ) -> Self {
         let (sender, driver) =
             http1::handshake(TokioIo::new(stream)).await.expect("HTTP/1.1 needs no handshake");
         let mut connection = JoinSet::new();

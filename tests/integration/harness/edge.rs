@@ -1,5 +1,6 @@
 //! An edge in process: the product over a real store, a clock that is moved by hand, no sockets.
 
+use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,15 +10,20 @@ use std::task::{Context, Waker};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
+use hyper::body::Body;
+use prompt_edge::access::{Identity, Peer};
 use prompt_edge::app::{Assembly, Opened, OpenedOrigin};
 use prompt_edge::authoring::Authoring;
 use prompt_edge::clock::{Clock, ManualClock};
 use prompt_edge::config::Config;
+use prompt_edge::live::Live;
 use prompt_edge::model::{
     Environment, KeyDigest, KeyId, OriginName, Portable, Project, PromptName, Scope,
 };
 use prompt_edge::origins::{Cursor, NewKey, Store};
-use prompt_edge::server::Reply;
+use prompt_edge::server::{self, Door, Drain, Places, Reply};
+use prompt_edge::telemetry::Metrics;
+use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::contract::given::at;
@@ -45,7 +51,7 @@ pub(crate) struct Edge {
 }
 
 /// Where requests come from, as far as the edge can tell.
-pub(crate) const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+pub(crate) const PEER: &Peer = &Peer::at(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
 
 impl Edge {
     /// An edge that has these prompts published.
@@ -213,14 +219,40 @@ impl Edge {
     }
 
     /// Asks, and waits for the answer.
-    pub(crate) async fn ask(&self, request: Request<Full<Bytes>>) -> Answer {
-        self.ask_from(PEER, request).await
+    pub(crate) async fn ask<B>(&self, request: Request<B>) -> Answer
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        self.ask_from(PEER.address, request).await
     }
 
     /// Asks from an address.
-    pub(crate) async fn ask_from(&self, peer: IpAddr, request: Request<Full<Bytes>>) -> Answer {
-        let reply = self.assembly.router.handle(request, peer).await;
+    pub(crate) async fn ask_from<B>(&self, peer: IpAddr, request: Request<B>) -> Answer
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        let reply = self.assembly.router.handle(request, &Peer::at(peer)).await;
         Answer::of(reply.expect("a router never fails")).await
+    }
+
+    /// Asks on a connection whose certificate names this project and environment.
+    pub(crate) async fn ask_as(
+        &self,
+        project: &str,
+        environment: &str,
+        request: Request<Full<Bytes>>,
+    ) -> Answer {
+        let identity = Some(Arc::new(Identity::new(project, environment)));
+        let peer = Peer { identity, ..PEER.clone() };
+        let reply = self.assembly.router.handle(request, &peer).await;
+        Answer::of(reply.expect("a router never fails")).await
+    }
+
+    /// Gives a project another name.
+    pub(crate) fn rename(&self, project: &str, name: &str) {
+        let file = Connection::open(self.kept.path()).expect("the store is a file of SQLite");
+        let sql = "UPDATE projects SET name = ?2 WHERE name = ?1";
+        assert_eq!(file.execute(sql, [project, name]).expect("it can be written"), 1);
     }
 
     /// `GET` as whoever holds the key.
@@ -267,6 +299,13 @@ impl Edge {
         let value = lines.find_map(|rest| rest.strip_prefix(' '));
         value.map_or(0, |value| value.parse().expect("the sample is a whole number"))
     }
+}
+
+/// What serves a listener's connections, with the default settings.
+pub(crate) fn door<S>(service: Arc<S>, drain: &Drain) -> Door<S> {
+    let (config, metrics) = (server::Config::default(), Metrics::new("0", "0"));
+    let (config, places) = (Live::new(config), Places::by_source(&metrics));
+    Door { service, config, places, tls: None, drain: drain.clone() }
 }
 
 /// A request under way.

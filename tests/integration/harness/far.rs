@@ -14,12 +14,12 @@ use prompt_edge::origins::guard;
 use prompt_edge::origins::upstream::Upstream;
 use prompt_edge::origins::upstream::edge as adapter;
 use prompt_edge::origins::{Import, Origin, Reader, Store};
-use prompt_edge::server::{self, Drain, Listener};
+use prompt_edge::server::{Drain, Listener};
 use prompt_edge::wire::client;
 
 use crate::contract::given;
 use crate::contract::origin::{self, Drafts, Keys, Place};
-use crate::harness::edge::Edge;
+use crate::harness::edge::{Edge, door};
 use crate::harness::exchange::Answer;
 
 /// An edge that listens, and the adapter in front of it.
@@ -79,7 +79,7 @@ impl Far {
             .await;
         }
         edge.follow().await;
-        let (address, open) = listen(&edge, (Ipv4Addr::LOCALHOST, 0).into()).await;
+        let (address, open) = listen(&edge, (Ipv4Addr::LOCALHOST, 0).into());
         let origin = edge_at(&format!("http://{address}"));
         Self { edge, live, dev, origin: Arc::new(origin), address, open: Mutex::new(open) }
     }
@@ -150,7 +150,7 @@ impl Place for Far {
     }
 
     async fn comes_back(&self) {
-        let (_, open) = listen(&self.edge, self.address).await;
+        let (_, open) = listen(&self.edge, self.address);
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = open;
     }
 }
@@ -185,11 +185,10 @@ pub(crate) fn upstream(root: &str) -> Upstream {
 }
 
 /// Puts an edge behind a listener.
-async fn listen(edge: &Edge, address: SocketAddr) -> (SocketAddr, Drain) {
-    let listener = Listener::bind(address).await.expect("the address is free");
-    let (address, open) = (listener.address(), Drain::default());
-    let router = Arc::new(edge.assembly.router.clone());
-    let config = server::Config::default();
-    open.tasks().spawn(listener.run(router, config, open.clone(), Default::default()));
+fn listen(edge: &Edge, address: SocketAddr) -> (SocketAddr, Drain) {
+    let listener = Listener::bind(address).expect("the address is free");
+    let address = listener.address().expect("it is one of TCP");
+    let (router, open) = (Arc::new(edge.assembly.router.clone()), Drain::default());
+    listener.serve(&door(router, &open)).expect("there are descriptors left");
     (address, open)
 }

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod authority;
 pub(crate) mod client;
+pub(crate) mod door;
 pub(crate) mod edge;
 pub(crate) mod exchange;
 pub(crate) mod langfuse;
@@ -14,6 +15,7 @@ pub(crate) mod prompt;
 pub(crate) mod promptot;
 pub(crate) mod proxy;
 pub(crate) mod restart;
+pub(crate) mod secured;
 pub(crate) mod store;
 pub(crate) mod stored;
 pub(crate) mod vendor;

@@ -5,7 +5,8 @@
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -119,13 +120,38 @@ impl Folder {
         Server::start(self.server("", variables), writer.into())
     }
 
+    /// Starts a server with all of its arguments and its environment in `command`.
+    pub(crate) fn serve_as(&self, mut command: Command) -> Server {
+        if !command.get_envs().any(|(name, _)| name == DRAIN_DELAY) {
+            command.env(DRAIN_DELAY, "0s");
+        }
+        Server::start(command, Stdio::piped())
+    }
+
+    /// A command that is handed a socket over by the name `web`, as systemd does
+    /// (sd_listen_fds(3)).
+    pub(crate) fn handed(&self, socket: &TcpListener, line: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "export LISTEN_PID=$$; exec \"$0\" \"$@\" 3<&0 </dev/null"]);
+        command.arg(env!("CARGO_BIN_EXE_prompt-edge")).args(line.split_whitespace());
+        command.current_dir(self.0.path()).env_clear().env("TMPDIR", self.temporary());
+        command.envs([("LISTEN_FDS", "1"), ("LISTEN_FDNAMES", "web")]);
+        let socket = socket.try_clone().expect("there are descriptors left");
+        command.stdin(OwnedFd::from(socket));
+        command
+    }
+
     fn server(&self, more: &str, variables: &[(&str, &str)]) -> Command {
         let line = format!("serve --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 {more}");
         let mut command = self.command(&line);
+        // Nobody has to be kept from it before it stops.
+        command.env(DRAIN_DELAY, "0s");
         command.envs(variables.iter().copied());
         command
     }
 }
+
+const DRAIN_DELAY: &str = "PROMPT_EDGE__SERVER__DRAIN_DELAY";
 
 /// A process that has ended, and what it wrote.
 #[derive(Debug)]
@@ -206,6 +232,17 @@ impl Server {
             }
         }
         panic!("the server ended without saying `{phrase}`: {:?}", self.logged.seen);
+    }
+
+    /// Waits for a line on standard error that has these words in it, in this order.
+    pub(crate) fn says_words(&mut self, words: &[&str]) {
+        while let Some(line) = self.logged.next() {
+            let mut said = line.split_whitespace();
+            if words.iter().all(|word| said.any(|other| other.ends_with(word))) {
+                return;
+            }
+        }
+        panic!("the server ended without saying {words:?}: {:?}", self.logged.seen);
     }
 
     /// Sends a signal, such as `TERM`.

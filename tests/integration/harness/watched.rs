@@ -145,6 +145,14 @@ impl Store for Watched {
         self.ask(|asked| asked.grants += 1, self.store.grant(digest))
     }
 
+    fn environment_named<'a>(
+        &'a self,
+        project: &'a str,
+        environment: &'a str,
+    ) -> Pending<'a, Option<(Project, Environment)>> {
+        self.ask(|asked| asked.grants += 1, self.store.environment_named(project, environment))
+    }
+
     fn create_project(&self, new: NewProject) -> Pending<'_, Project, WriteError> {
         self.store.create_project(new)
     }

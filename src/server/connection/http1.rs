@@ -1,0 +1,110 @@
+//! HTTP/1.1 on one connection (RFC 9112).
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::Full;
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use crate::access::Peer;
+use crate::server::Config;
+use crate::server::check;
+use crate::server::connection::drive::{Ended, Served, drive};
+use crate::server::connection::first::First;
+use crate::server::connection::io::Noted;
+use crate::server::connection::pulse::Pulse;
+use crate::server::connection::watch::Watch;
+use crate::server::drain::Drain;
+use crate::server::reply::{Reply, Service};
+use crate::wire::Response;
+
+/// The smallest buffer that hyper can be given, in bytes.
+const LEAST_BUFFER: usize = 8 << 10;
+
+/// Serves a connection. Gives the stream back if it rests, what was read of it and not asked for,
+/// and since when nothing was asked.
+pub(super) async fn serve<S>(
+    (stream, first, is_stopping): (S, First, bool),
+    (service, peer): (&impl Service, &Peer),
+    config: &Config,
+    drain: &Drain,
+) -> Option<(S, Bytes, Instant)>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let pulse = Arc::new(Pulse::default());
+    if is_stopping {
+        pulse.stop();
+    }
+    let answer = service_fn(|request: Request<Incoming>| {
+        let has_body = !request.body().is_end_stream();
+        pulse.ask(has_body);
+        let reply = match check::http1(&request, has_body, pulse.is_ambiguous()) {
+            Ok(()) => service.call(request, peer),
+            Err(refused) => Reply::now(refused.respond()),
+        };
+        Answering { reply, pulse: &pulse }
+    });
+    let head_limit = usize::try_from(config.head_limit_bytes).unwrap_or(usize::MAX);
+    let mut watch = Watch::new(config.deadlines, false, first.since);
+    let stream = TokioIo::new(Noted::http1(stream, first.bytes, Arc::clone(&pulse)));
+    // hyper's own deadline for heads costs a tenth of a request, and bounds idleness too. Long bodies
+    // are gathered by the kernel, not copied; short ones are `Noted`'s to copy.
+    let mut connection = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_buf_size(head_limit.max(LEAST_BUFFER))
+        .writev(true)
+        .serve_connection(stream, answer);
+    match drive(&mut connection, (&pulse, &mut watch), drain).await {
+        Ended::Over => None,
+        Ended::Resting => {
+            let parts = connection.into_parts();
+            Some((parts.io.into_inner().into_inner(), parts.read_buf, watch.since()))
+        }
+    }
+}
+
+impl<I, F> Served for http1::Connection<I, F>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    F: HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible>,
+{
+    fn part(&mut self) {
+        Pin::new(self).graceful_shutdown();
+    }
+}
+
+/// An answer, noted when it is there. hyper takes all of it then, shared and not copied.
+struct Answering<'a> {
+    reply: Reply,
+    pulse: &'a Pulse,
+}
+
+impl Future for Answering<'_> {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let Ok(mut response) = ready!(Pin::new(&mut this.reply).poll(context));
+        if this.pulse.is_stopping() || leaves_unread(response.status()) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        this.pulse.answer();
+        Poll::Ready(Ok(response))
+    }
+}
+
+/// Whether a status says that the request was not read to its end (RFC 9110 §15.5.9 and §15.5.14).
+fn leaves_unread(status: StatusCode) -> bool {
+    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE)
+}

@@ -1,0 +1,201 @@
+//! A stream that notes what passes.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::iter;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::server::connection::frames::Frames;
+use crate::server::connection::head::Head;
+use crate::server::connection::pulse::Pulse;
+
+/// How much of what nobody wants is read before a connection is closed, in bytes.
+const LINGER_BYTES: usize = 1 << 20;
+
+/// Up to how many bytes head and body are copied together and written at once: to copy them costs the
+/// kernel less than to gather them (docs/performance.md).
+const FLAT_BYTES: usize = 16 << 10;
+
+thread_local! {
+    /// Where they are copied together: a connection that asks nothing needs no buffer of its own.
+    static FLAT: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(FLAT_BYTES));
+}
+
+/// A stream that notes in the [`Pulse`] of its connection what passes, gives back first what was
+/// read before to know the protocol, and is closed without a reset.
+#[derive(Debug)]
+pub(super) struct Noted<S> {
+    stream: S,
+    first: Bytes,
+    pulse: Arc<Pulse>,
+    reader: Reader,
+    is_shut: bool,
+    discarded: usize,
+}
+
+/// What the bytes are.
+#[derive(Debug)]
+enum Reader {
+    /// Heads of HTTP/1.1. Those that can have a body are looked into.
+    Http1(Option<Box<Head>>),
+    Http2(Box<Frames>),
+}
+
+impl<S> Noted<S> {
+    /// A stream of HTTP/1.1 after `first` was read from it.
+    pub(super) fn http1(stream: S, first: Bytes, pulse: Arc<Pulse>) -> Self {
+        Self::new(stream, first, pulse, Reader::Http1(None))
+    }
+
+    /// A stream of HTTP/2 after `first` was read from it.
+    pub(super) fn http2(stream: S, first: Bytes, pulse: Arc<Pulse>) -> Self {
+        Self::new(stream, first, pulse, Reader::Http2(Box::default()))
+    }
+
+    fn new(stream: S, first: Bytes, pulse: Arc<Pulse>, reader: Reader) -> Self {
+        Self { stream, first, pulse, reader, is_shut: false, discarded: 0 }
+    }
+
+    /// The stream. What was read of it first has been given back by the first read.
+    pub(super) fn into_inner(self) -> S {
+        self.stream
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        let Some(first) = bytes.first() else { return };
+        match &mut self.reader {
+            Reader::Http1(head) => {
+                // GET and HEAD may have no body of unknown length (`check`), so nothing of them can
+                // be in doubt.
+                if self.pulse.heard() && !matches!(first, b'G' | b'H') {
+                    *head = Some(Box::default());
+                }
+                if let Some(reading) = head
+                    && reading.read(bytes, &self.pulse)
+                {
+                    *head = None;
+                }
+            }
+            Reader::Http2(frames) => frames.read(bytes, &self.pulse),
+        }
+    }
+
+    fn wrote<'a>(
+        &mut self,
+        written: &Poll<io::Result<usize>>,
+        slices: impl Iterator<Item = &'a [u8]>,
+    ) {
+        match written {
+            Poll::Pending => self.pulse.stall(),
+            Poll::Ready(Ok(count)) => {
+                self.pulse.take(*count);
+                if let Reader::Http2(frames) = &mut self.reader {
+                    frames.wrote(slices, *count, &self.pulse);
+                }
+            }
+            Poll::Ready(Err(_)) => {}
+        }
+    }
+
+    /// Whether bytes that come after our last word have to be read for it to arrive.
+    fn lingers(&self) -> bool {
+        match self.reader {
+            Reader::Http1(_) => self.pulse.has_unread(),
+            Reader::Http2(_) => !self.pulse.is_stopping(),
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        if this.first.is_empty() {
+            ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        } else {
+            let fitting = this.first.len().min(buffer.remaining());
+            buffer.put_slice(&this.first.split_to(fitting));
+        }
+        this.read(buffer.filled().get(before..).unwrap_or_default());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Noted<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.wrote(&written, iter::once(bytes));
+        written
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
+        let written = if bytes <= FLAT_BYTES {
+            FLAT.with_borrow_mut(|flat| {
+                flat.clear();
+                slices.iter().for_each(|slice| flat.extend_from_slice(slice));
+                Pin::new(&mut this.stream).poll_write(context, flat)
+            })
+        } else {
+            Pin::new(&mut this.stream).poll_write_vectored(context, slices)
+        };
+        this.wrote(&written, slices.iter().map(|slice| &**slice));
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(context);
+        match &flushed {
+            Poll::Pending => this.pulse.stall(),
+            Poll::Ready(Ok(())) => this.pulse.flushed(),
+            Poll::Ready(Err(_)) => {}
+        }
+        flushed
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.is_shut {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+            this.is_shut = true;
+            if !this.lingers() {
+                return Poll::Ready(Ok(()));
+            }
+            this.pulse.leave();
+        }
+        let mut unwanted = [0; 1 << 10];
+        while this.discarded < LINGER_BYTES {
+            let mut buffer = ReadBuf::new(&mut unwanted);
+            ready!(Pin::new(&mut this.stream).poll_read(context, &mut buffer))?;
+            match buffer.filled().len() {
+                0 => break,
+                more => this.discarded += more,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
