@@ -318,7 +318,11 @@ impl Keyring {
     /// What memory knows of a key; `None` if the store has to be asked.
     pub fn recall(&self, digest: &KeyDigest, now: Timestamp) -> Option<Result<Caller, Refusal>> {
         if let Some(caller) = self.known.get(digest) {
-            return match self.vouches_for(&caller) {
+            // New limits are no reason to believe a key whose origin has to be asked first.
+            if !self.is_vouched(&caller) {
+                return None;
+            }
+            return match self.generations.hold(&caller.0.stamp) {
                 true => Some(Ok(caller)),
                 false => self.carried_over(digest, &caller).map(Ok),
             };
@@ -334,14 +338,14 @@ impl Keyring {
     ///
     /// Two relaxed loads, for a key of the store.
     pub fn vouches_for(&self, caller: &Caller) -> bool {
-        let record = &*caller.0;
-        let is_judged = record.verdict.is_none()
-            || record
-                .reader
-                .tenant
-                .holder
-                .is_some_and(|digest| self.recall_foreign(digest, caller));
-        is_judged && self.generations.hold(&record.stamp)
+        self.is_vouched(caller) && self.generations.hold(&caller.0.stamp)
+    }
+
+    /// Whether a key is the store's, or its origin's word on it is still good.
+    fn is_vouched(&self, caller: &Caller) -> bool {
+        let Record { verdict, reader, .. } = &*caller.0;
+        verdict.is_none()
+            || reader.tenant.holder.is_some_and(|digest| self.recall_foreign(digest, caller))
     }
 
     /// What the store knows of a key, or of what a certificate names. Whoever asks at the same time

@@ -4,6 +4,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::time::Duration;
 
+use prompt_edge::access::limits::Headers;
 use prompt_edge::app::OpenedOrigin;
 use prompt_edge::config::Config;
 use prompt_edge::delivery::Purge;
@@ -299,6 +300,20 @@ async fn a_shorter_time_of_a_word_holds_for_those_of_before() {
 
     assert_eq!(place.step(Duration::from_secs(9), &[LIVE]).await, [200]);
     assert_eq!(place.step(Duration::from_secs(2), &[LIVE]).await, [401], "refused twice");
+}
+
+#[tokio::test]
+async fn other_limits_are_no_word_of_the_origin() {
+    let place = Place::open().await;
+    place.step(Duration::ZERO, &[LIVE]).await;
+    place.platform.revoke(LIVE);
+    place.edge.clock.advance(WORD * 300);
+    let mut config = Config::default();
+    config.limits.headers = Headers::Always;
+
+    place.edge.assembly.reconfigure(&config);
+
+    place.greeting(LIVE).await.expect_refusal(401, "UNAUTHORIZED");
 }
 
 /// The first refusal may be a moment's: the key passes until there is another.
