@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::access::peer::{Identity, Peer};
 use crate::model::{Credential, KeyDigest};
-use crate::wire::heeded::{Heeded, X_API_KEY};
+use crate::wire::heeded::{Heeded, X_API_KEY, bearer};
 
 /// A presented token. Its use is to be hashed.
 #[derive(Clone, Copy)]
@@ -26,8 +26,7 @@ impl<'a> Token<'a> {
     /// a blank in it, and a header that occurs twice, since which one counts would be a guess.
     pub fn of(headers: &'a HeaderMap) -> Option<Self> {
         let token = if headers.contains_key(AUTHORIZATION) {
-            let (scheme, token) = only(headers, &AUTHORIZATION)?.split_at_checked(7)?;
-            scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token.trim_ascii_start())?
+            bearer(only(headers, &AUTHORIZATION)?)?
         } else {
             only(headers, &X_API_KEY)?
         };

@@ -63,13 +63,8 @@ struct TlsMetrics {
 
 impl TlsMetrics {
     fn declared(all: &mut Registry) -> Self {
-        let expiry = Family::default();
-        all.register_with_unit(
-            "tls_certificate_expiry_timestamp",
-            "When a certificate of a listener ends",
-            Unit::Seconds,
-            expiry.clone(),
-        );
+        let expiry = "When a certificate of a listener ends";
+        let expiry = moment(all, "tls_certificate_expiry_timestamp", expiry);
         Self {
             handshakes: declared(all, "tls_handshakes", "Handshakes of TLS with callers"),
             reloads: declared(all, "tls_reloads", "Readings of certificates and keys"),
@@ -92,13 +87,8 @@ struct OriginMetrics {
 
 impl OriginMetrics {
     fn declared(all: &mut Registry) -> Self {
-        let last_success = Family::default();
-        all.register_with_unit(
-            "origin_last_success_timestamp",
-            "When an origin last answered a question",
-            Unit::Seconds,
-            last_success.clone(),
-        );
+        let last_success = "When an origin last answered a question";
+        let last_success = moment(all, "origin_last_success_timestamp", last_success);
         Self {
             requests: declared(all, "origin_requests", "Questions to an origin"),
             duration: timed(all, "origin_request_duration", "Time an origin took to answer"),
@@ -144,13 +134,8 @@ impl MemoryMetrics {
             Unit::Seconds,
             publish_delay.clone(),
         );
-        let snapshot = Gauge::default();
-        all.register_with_unit(
-            "snapshot_timestamp",
-            "When what the snapshot holds was in memory; its age is the time since",
-            Unit::Seconds,
-            snapshot.clone(),
-        );
+        let snapshot = "When what the snapshot holds was in memory; its age is the time since";
+        let snapshot = moment(all, "snapshot_timestamp", snapshot);
         let refresh_stalled = declared(
             all,
             "refresh_stalled",
@@ -167,6 +152,16 @@ where
 {
     let metric = M::default();
     all.register(name, help, metric.clone());
+    metric
+}
+
+/// Declares when something was or is to be, in seconds of Unix time.
+fn moment<M>(all: &mut Registry, name: &'static str, help: &'static str) -> M
+where
+    M: Metric + Clone + Default,
+{
+    let metric = M::default();
+    all.register_with_unit(name, help, Unit::Seconds, metric.clone());
     metric
 }
 
@@ -317,13 +312,8 @@ impl Metrics {
         );
         let shed = declared(all, "shed", "Connections and requests shed over a limit");
         let reloads = declared(all, "config_reloads", "Readings of the configuration while it ran");
-        let configured = Gauge::default();
-        all.register_with_unit(
-            "config_last_reload_success_timestamp",
-            "When the configuration was last read and found right",
-            Unit::Seconds,
-            configured.clone(),
-        );
+        let configured = "When the configuration was last read and found right";
+        let configured = moment(all, "config_last_reload_success_timestamp", configured);
         Self {
             requests,
             request_duration,

@@ -65,14 +65,17 @@ impl<'a> Heeded<'a> {
     /// if they are equal to one.
     pub fn token(&self) -> Option<&'a [u8]> {
         match (self.authorization, self.api_key) {
-            (Some(line), _) => {
-                let (scheme, token) = line.as_bytes().split_at_checked(7)?;
-                scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii_start())
-            }
+            (Some(line), _) => bearer(line.as_bytes()),
             (None, Some(token)) => Some(token.as_bytes()),
             (None, None) => None,
         }
     }
+}
+
+/// What stands behind `Bearer ` in a line of `Authorization` (RFC 6750 §2.1).
+pub fn bearer(line: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = line.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii_start())
 }
 
 #[cfg(test)]
