@@ -86,14 +86,24 @@ impl Router {
         self.parts.promptot.shapes().into_iter().chain(self.parts.edge.shapes()).collect()
     }
 
-    /// Answers one request from a connection with `peer`.
-    pub fn handle<B>(&self, mut request: Request<B>, peer: &Peer) -> Reply
+    /// Answers one request, by the fast lane or the long way. What a listener lets in, and only that,
+    /// has been checked (`server::check`).
+    pub fn handle<B>(&self, request: Request<B>, peer: &Peer) -> Reply
     where
         B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
     {
-        if let Some(response) = self.recall(&request, peer) {
-            return Reply::now(response);
+        let heeded = Heeded::of(request.headers());
+        match heeded.and_then(|heeded| self.recall(&request, &heeded, peer)) {
+            Some(response) => Reply::now(response),
+            None => self.ask(request, peer),
         }
+    }
+
+    /// The long way.
+    fn ask<B>(&self, mut request: Request<B>, peer: &Peer) -> Reply
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    {
         let watch = Stopwatch::start();
         let request_id = request_id::of(request.headers(), self.parts.clock.now());
         let (method, dialect) = (request.method().clone(), Dialect::of(request.uri()));
@@ -118,16 +128,20 @@ impl Router {
     }
 
     /// The fast lane: memory only. Counts, but reads no clock and so times nothing.
-    fn recall<B>(&self, request: &Request<B>, peer: &Peer) -> Option<Response> {
+    fn recall<B>(
+        &self,
+        request: &Request<B>,
+        heeded: &Heeded<'_>,
+        peer: &Peer,
+    ) -> Option<Response> {
         let is_head = match *request.method() {
             Method::GET => false,
             Method::HEAD => true,
             _ => return None,
         };
-        let heeded = Heeded::of(request.headers())?;
         let target = request.uri().path_and_query()?.as_str();
         let Parts { services: Services { gate, delivery, .. }, clock, .. } = &*self.parts;
-        let line = delivery.recall(Presented::of(&heeded, peer)?, target)?;
+        let line = delivery.recall(Presented::of(heeded, peer)?, target)?;
 
         let (moment, dialect) = (clock.recently(), Dialect::of(request.uri()));
         let caller = line.caller();
@@ -151,7 +165,7 @@ impl Router {
                 }
             },
         };
-        let variant = finished.representation.choose_plain(&heeded, request.headers());
+        let variant = finished.representation.choose_plain(heeded, request.headers());
         if let Some(missing) = variant.missing() {
             delivery.set_going(&line, missing);
         }
@@ -223,8 +237,17 @@ impl Parts {
 const NO_ROUTE: Refusal = Refusal::NotFound { noun: Noun::Route };
 
 impl Service for Router {
+    fn recall(
+        &self,
+        request: &Request<Incoming>,
+        heeded: &Heeded<'_>,
+        peer: &Peer,
+    ) -> Option<Response> {
+        self.recall(request, heeded, peer)
+    }
+
     fn call(&self, request: Request<Incoming>, peer: &Peer) -> Reply {
-        self.handle(request, peer)
+        self.ask(request, peer)
     }
 }
 

@@ -20,12 +20,17 @@ pub fn of(headers: &HeaderMap, now: Timestamp) -> HeaderValue {
 /// The caller's own id if it is usable, else a new UUIDv7 of `now`.
 ///
 /// Usable is 1 to 128 of `A-Z a-z 0-9 . _ -`: anything else could break a log line.
+///
+/// It is marked to stay out of the tables of HPACK (RFC 7541 §6.2.3): no id comes twice, and to search
+/// those that came before costs more than the answer.
 pub fn answer_to(own: Option<&HeaderValue>, now: Timestamp) -> HeaderValue {
     let is_allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     let is_usable = |value: &&HeaderValue| {
         (1..=128).contains(&value.len()) && value.as_bytes().iter().all(is_allowed)
     };
-    own.filter(is_usable).cloned().unwrap_or_else(|| fresh(now))
+    let mut id = own.filter(is_usable).cloned().unwrap_or_else(|| fresh(now));
+    id.set_sensitive(true);
+    id
 }
 
 /// Leaves a request's name with it, for whoever answers it.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::HeaderName;
 use http::HeaderValue;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, VARY};
@@ -38,15 +37,19 @@ pub struct Representation {
 }
 
 /// The heads of answers that differ in their tags alone: to copy one costs less than to build it.
+///
+/// Both begin with what differs from one response to the next: the tag, the request's id,
+/// `Cache-Status`. A copy has the order of what it is a copy of, and a place costs less than a name to
+/// be found by.
 #[derive(Debug)]
 pub struct Heads {
     ok: HeaderMap,
     not_modified: HeaderMap,
     cache_control: HeaderValue,
-    /// Where in the order of both heads their tag, `Cache-Status` and the request's id stand: a copy
-    /// has the order of what it is a copy of, and a place costs less than a name to be found by.
-    places: [usize; 3],
 }
+
+/// What most answers are: as the heads say it.
+const HIT: CacheStatus = CacheStatus::of(Outcome::Hit);
 
 /// The longest body that is never coded, in bytes: it fits into one packet as it is.
 const UNCODED_BYTES: usize = 1_024;
@@ -88,15 +91,13 @@ impl Heads {
         let mut not_modified = HeaderMap::with_capacity(6);
         let empty = HeaderValue::from_static("");
         not_modified.append(ETAG, empty.clone());
+        not_modified.append(X_REQUEST_ID, empty);
+        not_modified.append(CACHE_STATUS, HIT.header());
         not_modified.append(CACHE_CONTROL, cache_control.clone());
         not_modified.append(VARY, caching::VARY);
-        not_modified.append(CACHE_STATUS, CacheStatus::of(Outcome::Hit).header());
-        not_modified.append(X_REQUEST_ID, empty);
         let mut ok = not_modified.clone();
         ok.append(CONTENT_TYPE, JSON);
-        let place = |name: HeaderName| not_modified.keys().position(|known| *known == name);
-        let places = [ETAG, CACHE_STATUS, X_REQUEST_ID].map(|name| place(name).unwrap_or_default());
-        Self { ok, not_modified, cache_control, places }
+        Self { ok, not_modified, cache_control }
     }
 
     /// For how long clients may keep the answer.
@@ -166,23 +167,15 @@ impl Representation {
             None => (&self.heads.not_modified, Bytes::new()),
             Some(body) => (&self.heads.ok, body.clone()),
         };
-        let mut headers = head.clone();
         let (status_code, coding) = (variant.status(), variant.coding.as_header());
-        let [etag_at, status_at, id_at] = self.heads.places;
-        let (mut etag, mut request_id) = (Some(variant.etag), Some(request_id));
-        for (at, value) in headers.values_mut().enumerate() {
-            let new = if at == etag_at {
-                etag.take()
-            } else if at == id_at {
-                request_id.take()
-            } else if at == status_at && status != CacheStatus::of(Outcome::Hit) {
-                Some(status.header())
-            } else {
-                None
-            };
-            if let Some(new) = new {
-                *value = new;
-            }
+        let mut headers = head.clone();
+        let mut places = headers.values_mut();
+        // In this order: what is exhausted first must not have taken a place already.
+        for (value, place) in [variant.etag, request_id].into_iter().zip(places.by_ref()) {
+            *place = value;
+        }
+        if status != HIT {
+            places.next().into_iter().for_each(|place| *place = status.header());
         }
         if let Some(coding) = coding {
             headers.append(CONTENT_ENCODING, coding);

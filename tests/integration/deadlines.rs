@@ -18,18 +18,21 @@ const CROWD: usize = 200;
 /// The time in which a slow peer is promised to be cut with the default settings.
 const PROMISED: Duration = Duration::from_secs(15);
 
-/// Asks without a pause until it is told that it is enough. Gives the longest wait for an answer.
-fn ask_until(enough: &AtomicBool, door: &Door) -> Duration {
-    let mut longest = Duration::ZERO;
+/// How often somebody is answered who asks again and again while the crowds are there, at the least: a
+/// second is long for that, and somebody who had to wait for them would be answered a few times.
+const ANSWERED: usize = 20;
+
+/// Asks without a pause until it is told that it is enough. Gives how often it was answered.
+fn ask_until(enough: &AtomicBool, door: &Door) -> usize {
+    let mut answered = 0;
     while !enough.load(Ordering::Relaxed) {
-        let watch = Stopwatch::start();
         let mut caller = Raw::to(door.address);
         caller.send("GET /quick HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n\r\n");
         let answer = caller.rest();
         assert!(answer.ends_with("hello\n"), "{answer}");
-        longest = longest.max(watch.elapsed());
+        answered += 1;
     }
-    longest
+    answered
 }
 
 #[test]
@@ -47,7 +50,7 @@ fn crowds_of_slow_peers_are_cut_and_nobody_else_notices() {
     ];
     let (watch, enough) = (Stopwatch::start(), AtomicBool::new(false));
 
-    let (received, longest) = thread::scope(|scope| {
+    let (received, answered) = thread::scope(|scope| {
         let caller = scope.spawn(|| ask_until(&enough, &door));
         let crowds = kinds.map(|bytes| {
             let connect = |_| {
@@ -63,7 +66,7 @@ fn crowds_of_slow_peers_are_cut_and_nobody_else_notices() {
     });
 
     assert!(watch.elapsed() < PROMISED, "cut after {:?}", watch.elapsed());
-    assert!(longest < PROMISED / 3, "a caller waited for {longest:?}");
+    assert!(answered >= ANSWERED, "a caller was answered {answered} times");
     let [silent, heads, bodies, readers, _] = received;
     assert!(silent.iter().chain(&heads).all(String::is_empty), "there is nothing to answer");
     assert!(bodies.iter().all(|answer| answer.starts_with("HTTP/1.1 408 ")), "{:?}", bodies[0]);

@@ -24,10 +24,25 @@ pub(super) fn check(host: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// A byte that a name has unescaped, other than those that nobody's has.
-const fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+/// A byte that a name has unescaped, other than those that nobody's has. Looked up, not computed:
+/// every request pays for its host's.
+fn is_plain(byte: u8) -> bool {
+    PLAIN.get(usize::from(byte)).is_some_and(|is_plain| *is_plain)
 }
+
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 0x80 {
+        #[expect(clippy::indexing_slicing, reason = "there is a place for every byte")]
+        {
+            plain[byte as usize] =
+                byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        }
+        byte += 1;
+    }
+    plain
+};
 
 /// A name that is escaped, or has delimiters that delimit nothing here.
 fn name(host: &[u8]) -> Result<(), &'static str> {

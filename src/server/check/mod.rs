@@ -1,8 +1,9 @@
 //! What is asked of every request before anybody looks at what it wants.
 //!
 //! hyper and h2 read messages and refuse what cannot be one. Whom a request is for, and how, they
-//! hand on as it came: what RFC 9110, 9112 and 9113 demand of that is demanded here. A good request
-//! pays for one look-up of `Host` and one pass over its bytes and those of the target.
+//! hand on as it came: what RFC 9110, 9112 and 9113 demand of that is demanded here. A request that is
+//! answered from memory pays for one pass over the bytes of its host: its path and query, byte for
+//! byte, were looked at when they were asked first.
 
 mod host;
 
@@ -11,6 +12,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 use crate::wire::Response;
+use crate::wire::heeded::Heeded;
 use crate::wire::representation::uncached;
 
 /// What is answered somewhere, to `OPTIONS *` and to methods that are answered nowhere.
@@ -118,6 +120,18 @@ pub(super) fn http1<B>(
         absolute(uri, authority.as_str())?;
     }
     target(request)
+}
+
+/// Whether a request of HTTP/1.1 names the host that is asked as nearly all do: once, in `Host`.
+pub(super) fn is_plain_http1(heeded: &Heeded<'_>, uri: &Uri) -> bool {
+    let named = heeded.host.is_some_and(|host| host::check(host.as_bytes()).is_ok());
+    named && uri.authority().is_none()
+}
+
+/// Whether one of HTTP/2 does: once, in `:authority`.
+pub(super) fn is_plain_http2(heeded: &Heeded<'_>, uri: &Uri) -> bool {
+    let named = uri.authority().is_some_and(|name| host::check(name.as_str().as_bytes()).is_ok());
+    named && heeded.host.is_none()
 }
 
 /// Checks a request of HTTP/2.

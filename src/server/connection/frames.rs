@@ -104,6 +104,13 @@ impl Flow {
             let passing = self.missing.min(bytes.len());
             self.missing -= passing;
             bytes = bytes.get(passing..).unwrap_or_default();
+            if self.have == 0
+                && let Some((header, rest)) = bytes.split_first_chunk()
+            {
+                bytes = rest;
+                tell(self.begin(*header));
+                continue;
+            }
             for (place, byte) in self.header.iter_mut().skip(self.have).zip(bytes) {
                 *place = *byte;
             }
@@ -111,15 +118,19 @@ impl Flow {
             self.have += added;
             bytes = bytes.get(added..).unwrap_or_default();
             if self.have == self.header.len() {
-                let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = self.header;
-                let len = u32::from_be_bytes([0, l0, l1, l2]);
-                // The first bit of a stream is reserved.
-                let stream = u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]);
-                (self.have, self.kind, self.missing) = (0, kind, len as usize);
-                self.frames += 1;
-                tell(Frame { len, kind, flags, stream });
+                tell(self.begin(self.header));
             }
         }
+    }
+
+    /// A header is whole, and its payload begins.
+    fn begin(&mut self, [l0, l1, l2, kind, flags, s0, s1, s2, s3]: [u8; 9]) -> Frame {
+        let len = u32::from_be_bytes([0, l0, l1, l2]);
+        // The first bit of a stream is reserved.
+        let stream = u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]);
+        (self.have, self.kind, self.missing) = (0, kind, len as usize);
+        self.frames += 1;
+        Frame { len, kind, flags, stream }
     }
 
     /// Whether the last byte was the last of a frame.

@@ -23,6 +23,7 @@ use crate::server::connection::drive::{Ended, Served, drive};
 use crate::server::connection::first::First;
 use crate::server::connection::io::Noted;
 use crate::server::connection::pulse::Pulse;
+use crate::server::connection::recall;
 use crate::server::connection::watch::Watch;
 use crate::server::drain::Drain;
 use crate::server::reply::{Reply, Service};
@@ -31,14 +32,35 @@ use crate::wire::Response;
 /// The smallest buffer that hyper can be given, in bytes.
 const LEAST_BUFFER: usize = 8 << 10;
 
-/// Serves a connection. Gives the stream back if it rests, what was read of it and not asked for,
-/// and since when nothing was asked.
+/// A connection that rests.
+pub(super) struct Rested<S> {
+    /// Its stream.
+    pub(super) stream: S,
+    /// What was read of it and not asked for.
+    pub(super) read: Bytes,
+    /// Since when nothing was asked.
+    pub(super) since: Instant,
+    /// How its answers are written from now on.
+    pub(super) writes: Writes,
+}
+
+/// How the head and the body of an answer come together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writes {
+    /// Copied into one buffer: cheap for short answers.
+    Copied,
+    /// Gathered by the kernel: cheap for long ones.
+    Gathered,
+}
+
+/// Serves a connection. Gives it back if it rests.
 pub(super) async fn serve<S>(
     (stream, first, is_stopping): (S, First, bool),
+    writes: Writes,
     (service, peer): (&impl Service, &Peer),
     config: &Config,
     drain: &Drain,
-) -> Option<(S, Bytes, Instant)>
+) -> Option<Rested<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -49,27 +71,31 @@ where
     let answer = service_fn(|request: Request<Incoming>| {
         let has_body = !request.body().is_end_stream();
         pulse.ask(has_body);
-        let reply = match check::http1(&request, has_body, pulse.is_ambiguous()) {
-            Ok(()) => service.call(request, peer),
-            Err(refused) => Reply::now(refused.respond()),
+        let reply = match recall(service, &request, peer, check::is_plain_http1) {
+            Some(response) => Reply::now(response),
+            None => match check::http1(&request, has_body, pulse.is_ambiguous()) {
+                Ok(()) => service.call(request, peer),
+                Err(refused) => Reply::now(refused.respond()),
+            },
         };
         Answering { reply, pulse: &pulse }
     });
     let head_limit = usize::try_from(config.head_limit_bytes).unwrap_or(usize::MAX);
     let mut watch = Watch::new(config.deadlines, false, first.since);
     let stream = TokioIo::new(Noted::http1(stream, first.bytes, Arc::clone(&pulse)));
-    // hyper's own deadline for heads costs a tenth of a request, and bounds idleness too. Long bodies
-    // are gathered by the kernel, not copied; short ones are `Noted`'s to copy.
+    // hyper's own deadline for heads costs a tenth of a request, and bounds idleness too.
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(head_limit.max(LEAST_BUFFER))
-        .writev(true)
+        .writev(writes == Writes::Gathered)
         .serve_connection(stream, answer);
     match drive(&mut connection, (&pulse, &mut watch), drain).await {
         Ended::Over => None,
         Ended::Resting => {
             let parts = connection.into_parts();
-            Some((parts.io.into_inner().into_inner(), parts.read_buf, watch.since()))
+            let (stream, read, since) = (parts.io.into_inner(), parts.read_buf, watch.since());
+            let writes = if pulse.is_outgrown() { Writes::Gathered } else { writes };
+            Some(Rested { stream: stream.into_inner(), read, since, writes })
         }
     }
 }
@@ -95,12 +121,12 @@ impl Future for Answering<'_> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Ok(mut response) = ready!(Pin::new(&mut this.reply).poll(context));
+        let response = ready!(this.reply.poll_here(context));
         if this.pulse.is_stopping() || leaves_unread(response.status()) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         this.pulse.answer();
-        Poll::Ready(Ok(response))
+        this.reply.take()
     }
 }
 

@@ -24,6 +24,7 @@ use crate::server::connection::drive::{Served, drive};
 use crate::server::connection::first::First;
 use crate::server::connection::io::Noted;
 use crate::server::connection::pulse::{Asked, Pulse};
+use crate::server::connection::recall;
 use crate::server::connection::watch::Watch;
 use crate::server::drain::Drain;
 use crate::server::reply::{Reply, Service};
@@ -55,9 +56,12 @@ pub(super) async fn serve<S>(
     let noting = Arc::clone(&pulse);
     let answer = service_fn(move |request: Request<Incoming>| {
         let (asked, is_head) = (noting.request(), *request.method() == Method::HEAD);
-        let reply = match check::http2(&request) {
-            Ok(()) => service.call(request, &peer),
-            Err(refused) => Reply::now(refused.respond()),
+        let reply = match recall(&*service, &request, &peer, check::is_plain_http2) {
+            Some(response) => Reply::now(response),
+            None => match check::http2(&request) {
+                Ok(()) => service.call(request, &peer),
+                Err(refused) => Reply::now(refused.respond()),
+            },
         };
         Answering { reply, is_head, _asked: asked }
     });

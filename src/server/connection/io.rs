@@ -1,6 +1,5 @@
 //! A stream that notes what passes.
 
-use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::iter;
 use std::pin::Pin;
@@ -17,14 +16,9 @@ use crate::server::connection::pulse::Pulse;
 /// How much of what nobody wants is read before a connection is closed, in bytes.
 const LINGER_BYTES: usize = 1 << 20;
 
-/// Up to how many bytes head and body are copied together and written at once: to copy them costs the
-/// kernel less than to gather them (docs/performance.md).
-const FLAT_BYTES: usize = 16 << 10;
-
-thread_local! {
-    /// Where they are copied together: a connection that asks nothing needs no buffer of its own.
-    static FLAT: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(FLAT_BYTES));
-}
+/// Up to how many bytes it costs less to copy head and body together than to have the kernel gather
+/// them (docs/performance.md).
+const COPIED_BYTES: usize = 16 << 10;
 
 /// A stream that notes in the [`Pulse`] of its connection what passes, gives back first what was
 /// read before to know the protocol, and is closed without a reset.
@@ -137,6 +131,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Noted<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if bytes.len() > COPIED_BYTES && matches!(this.reader, Reader::Http1(_)) {
+            this.pulse.outgrow();
+        }
         let written = Pin::new(&mut this.stream).poll_write(context, bytes);
         this.wrote(&written, iter::once(bytes));
         written
@@ -148,16 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Noted<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
-        let written = if bytes <= FLAT_BYTES {
-            FLAT.with_borrow_mut(|flat| {
-                flat.clear();
-                slices.iter().for_each(|slice| flat.extend_from_slice(slice));
-                Pin::new(&mut this.stream).poll_write(context, flat)
-            })
-        } else {
-            Pin::new(&mut this.stream).poll_write_vectored(context, slices)
-        };
+        let written = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
         this.wrote(&written, slices.iter().map(|slice| &**slice));
         written
     }

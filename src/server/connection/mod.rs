@@ -35,14 +35,19 @@ mod tests;
 
 use std::sync::Arc;
 
+use http::{Request, Uri};
+use hyper::body::{Body, Incoming};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::access::Peer;
 use crate::server::Config;
 use crate::server::drain::Drain;
 use crate::server::reply::Service;
+use crate::wire::Response;
+use crate::wire::heeded::Heeded;
 
 use first::Wait;
+use http1::Writes;
 
 /// What was agreed on before the first byte of HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +72,7 @@ pub async fn serve<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut wait = Wait::new(protocol, &config.deadlines);
+    let mut writes = Writes::Copied;
     while let Some(first) = first::bytes(&mut stream, wait, &config.deadlines, &drain).await {
         let is_http2 = first.protocol == Protocol::Http2;
         let begun = (stream, first, drain.is_stopping());
@@ -74,9 +80,21 @@ pub async fn serve<S>(
             Box::pin(http2::serve(begun, (service, peer), config, drain)).await;
             return;
         }
-        let served = http1::serve(begun, (&*service, &peer), &config, &drain).await;
-        let Some((rested, read, since)) = served else { return };
-        stream = rested;
-        wait = Wait::resting(read, since, &config.deadlines);
+        let served = http1::serve(begun, writes, (&*service, &peer), &config, &drain).await;
+        let Some(rested) = served else { return };
+        (stream, writes) = (rested.stream, rested.writes);
+        wait = Wait::resting(rested.read, rested.since, &config.deadlines);
     }
+}
+
+/// What is in memory for a request, if it has no body and needs no closer look. `is_plain` says
+/// whether it names its host as its protocol wants it.
+fn recall(
+    service: &impl Service,
+    request: &Request<Incoming>,
+    peer: &Peer,
+    is_plain: fn(&Heeded<'_>, &Uri) -> bool,
+) -> Option<Response> {
+    let heeded = Heeded::of(request.headers()).filter(|_| request.body().is_end_stream())?;
+    if is_plain(&heeded, request.uri()) { service.recall(request, &heeded, peer) } else { None }
 }

@@ -33,6 +33,8 @@ pub(super) struct Pulse {
     /// A write waits for the peer, and what it took since somebody looked, in bytes.
     is_stalled: AtomicBool,
     taken: AtomicU64,
+    /// HTTP/1.1: an answer was copied that was too long for it.
+    is_outgrown: AtomicBool,
     /// The process ends: no answer is followed by another.
     is_stopping: AtomicBool,
     /// The request in hand has a body.
@@ -79,6 +81,7 @@ impl Pulse {
         matches!(self.phase(), Phase::Head | Phase::Leaving)
             || self.is_stalled.load(Relaxed)
             || self.is_owing.load(Relaxed)
+            || self.is_outgrown.load(Relaxed)
     }
 
     /// Bytes came. Whether they are the first of a head.
@@ -140,6 +143,16 @@ impl Pulse {
         if self.phase() == Phase::Answered {
             self.set(Phase::Idle);
         }
+    }
+
+    /// An answer was copied that was too long for it.
+    pub(super) fn outgrow(&self) {
+        self.is_outgrown.store(true, Relaxed);
+    }
+
+    /// Whether one was.
+    pub(super) fn is_outgrown(&self) -> bool {
+        self.is_outgrown.load(Relaxed)
     }
 
     /// What the peer took since somebody looked, if a write waits for it.

@@ -228,6 +228,24 @@ async fn an_answer_may_be_taken_as_slowly_as_the_rate_and_no_slower() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_follows_a_long_answer_is_answered_too() {
+    let big = "GET /big HTTP/1.1\r\nHost: edge\r\n\r\n";
+    let end = format!("\r\n\r\n{}", "x".repeat(BIG));
+    // Asked with it, asked in two parts of which one came with it, and asked after it.
+    for (with, after) in [(GET, ""), ("GET / HTTP", "/1.1\r\nHost: edge\r\n\r\n"), ("", GET)] {
+        let mut peering = Peering::new();
+        peering.send([big, with].concat()).await;
+        peering.until(&end).await;
+        peering.send([after, big].concat()).await;
+        peering.until("\r\n\r\nxxxxx").await;
+        peering.until(&end).await;
+
+        let since = Instant::now();
+        assert_within("idle at last", peering.ends_after(since).await, about(75));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_of_http2_is_cut_for_what_it_leaves_half_done() {
     let window = [&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4], &[0_u8; 4][..]].concat();
     for (what, bytes, expected) in [

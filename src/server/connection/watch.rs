@@ -44,7 +44,7 @@ pub(super) enum Verdict {
     Late(&'static str),
     /// It is asked to leave.
     Part,
-    /// HTTP/1.1: nothing was asked for a look. It needs no buffers.
+    /// HTTP/1.1: nothing was asked for a look, and it needs no buffers; or it needs other ones.
     Rest,
 }
 
@@ -120,7 +120,7 @@ impl Watch {
         self.follow(pulse, now);
         let dues = [
             self.part_due(),
-            self.turn_due(),
+            self.turn_due(pulse),
             self.stall_due(pulse, now),
             self.owed_due(pulse, now),
         ];
@@ -151,7 +151,7 @@ impl Watch {
         self.ending.filter(|_| may && !self.has_parted).map(|at| (at, Verdict::Part))
     }
 
-    fn turn_due(&self) -> Option<(Instant, Verdict)> {
+    fn turn_due(&self, pulse: &Pulse) -> Option<(Instant, Verdict)> {
         let Deadlines { header, idle, pong, .. } = self.deadlines;
         let (after, verdict) = match self.turn.0 {
             Phase::Head => (header, Verdict::Late("head")),
@@ -159,6 +159,7 @@ impl Watch {
             Phase::Asked | Phase::Answered => return None,
             Phase::Idle if self.has_parted => (pong, Verdict::Late("parting")),
             Phase::Idle if self.is_http2 => (idle, Verdict::Part),
+            Phase::Idle if pulse.is_outgrown() => (Duration::ZERO, Verdict::Rest),
             Phase::Idle => (self.look, Verdict::Rest),
         };
         Some((self.since + after, verdict))
