@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use crate::cache::key::{Query, RecordKey};
+use crate::cache::key::{AnswerKey, Query, RecordKey};
 use crate::cache::provenance::{Provenance, Windows};
 use crate::compile::Prepared;
 use crate::formats;
@@ -170,6 +170,8 @@ impl Sheet {
 /// A finished answer.
 #[derive(Debug)]
 pub struct Entry<A> {
+    /// What it is kept under.
+    pub key: AnswerKey,
     /// What is sent.
     pub answer: A,
     /// That of the record it was made of.
@@ -186,14 +188,15 @@ impl<A> Entry<A> {
     /// Headers and allocator overhead: an `ETag` of 45 bytes and its bookkeeping, the body's.
     const PARTS_BYTES: usize = 112;
 
-    /// All of it but its body.
-    pub(crate) const SHELL_BYTES: usize =
-        size_of::<Self>() + 2 * size_of::<usize>() + Self::PARTS_BYTES;
+    /// All of it but its body, with the counts of those who know it.
+    pub(crate) fn shell_bytes(&self) -> usize {
+        size_of::<Self>() + 2 * size_of::<usize>() + Self::PARTS_BYTES + self.key.len_bytes()
+    }
 
-    pub(crate) fn weight_bytes(entry: &Arc<Self>) -> usize
+    pub(crate) fn weight_bytes(&self) -> usize
     where
         A: Weigh,
     {
-        Self::SHELL_BYTES + entry.answer.len_bytes()
+        self.shell_bytes() + self.answer.len_bytes()
     }
 }

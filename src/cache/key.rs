@@ -109,15 +109,13 @@ pub enum Variables {
 }
 
 impl AnswerKey {
-    pub(crate) fn weight_bytes(&self) -> usize {
-        // It stands beside the counts of those who know it.
-        size_of::<Self>()
-            + 2 * size_of::<usize>()
-            + match &self.variables {
-                Variables::Unresolved => 0,
-                Variables::Resolved(canonical) => canonical.len(),
-                Variables::Sent(compile) => compile.variables.as_ref().map_or(0, |v| v.len()),
-            }
+    /// How many bytes hang from it beside itself.
+    pub(crate) fn len_bytes(&self) -> usize {
+        match &self.variables {
+            Variables::Unresolved => 0,
+            Variables::Resolved(canonical) => canonical.len(),
+            Variables::Sent(compile) => compile.variables.as_ref().map_or(0, |v| v.len()),
+        }
     }
 }
 

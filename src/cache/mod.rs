@@ -18,7 +18,8 @@
 //! # Invariants
 //!
 //! 1. The tenant is part of every key by the key's type, and equality is on the whole key, never
-//!    on a hash. (`key::tests::tenants_never_share_a_key`)
+//!    on a hash: where a hash leads to an answer, the answer's own key is compared.
+//!    (`key::tests::tenants_never_share_a_key`, `tests::a_hash_alone_finds_nothing`)
 //! 2. At most one flight per key is under way, and a caller that leaves does not cancel it.
 //!    (`flight::tests::a_crowd_shares_one_flight`)
 //! 3. A flight that panics, or that a stopping runtime drops, frees its key; nobody waits for ever.
@@ -38,8 +39,10 @@ pub mod entry;
 pub mod flight;
 pub mod generation;
 pub mod key;
+pub mod place;
 pub mod provenance;
 
+use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -51,6 +54,7 @@ use moka::sync::{Cache as Map, CacheBuilder};
 use entry::{Entry, Record, Weigh};
 use generation::Generations;
 use key::{AnswerKey, RecordKey};
+use place::Unhashed;
 use provenance::{Moment, Provenance, Standing, Windows};
 
 /// How much memory the maps may take.
@@ -73,7 +77,10 @@ impl Default for Config {
 /// The maps. `A` is what a finished answer holds.
 pub struct Cache<A> {
     records: Map<RecordKey, Arc<Record>, RandomState>,
-    answers: Map<Arc<AnswerKey>, Arc<Entry<A>>, RandomState>,
+    /// By the seeded hash of their keys, which stand in them: a map of whole keys would take as many
+    /// bytes again, and follow two more pointers for each that it moves or compares.
+    answers: Map<u64, Arc<Entry<A>>, Unhashed>,
+    hasher: RandomState,
     generations: Arc<Generations>,
     /// Held while a record is put in its place, so that no older one takes it in between.
     keeping: Mutex<()>,
@@ -106,10 +113,11 @@ impl<A: Weigh + Send + Sync + 'static> Cache<A> {
                 }
             })
             .build_with_hasher(RandomState::default()),
-            answers: bounded(config.answers_bytes / 2, |key: &Arc<_>, entry| {
-                AnswerKey::weight_bytes(key) + Entry::weight_bytes(entry)
+            answers: bounded(config.answers_bytes / 2, |_, entry: &Arc<Entry<A>>| {
+                entry.weight_bytes()
             })
-            .build_with_hasher(RandomState::default()),
+            .build_with_hasher(Unhashed::default()),
+            hasher: RandomState::default(),
             generations,
             keeping: Mutex::new(()),
         }
@@ -196,12 +204,12 @@ impl<A: Weigh + Send + Sync + 'static> Cache<A> {
 
     /// A finished answer, whatever it was made of.
     pub fn answer(&self, key: &AnswerKey) -> Option<Arc<Entry<A>>> {
-        self.answers.get(key)
+        self.answers.get(&self.place(key)).filter(|entry| entry.key == *key)
     }
 
     /// Every finished answer, in no order.
-    pub fn answers(&self) -> impl Iterator<Item = (Arc<AnswerKey>, Arc<Entry<A>>)> + '_ {
-        self.answers.iter().map(|(key, entry)| (Arc::unwrap_or_clone(key), entry))
+    pub fn answers(&self) -> impl Iterator<Item = Arc<Entry<A>>> + '_ {
+        self.answers.iter().map(|(_, entry)| entry)
     }
 
     /// How many finished answers are kept that were made of this word of an origin.
@@ -209,26 +217,32 @@ impl<A: Weigh + Send + Sync + 'static> Cache<A> {
         self.answers.iter().filter(|(_, entry)| Arc::ptr_eq(&entry.provenance, provenance)).count()
     }
 
-    /// Keeps a finished answer.
-    pub fn keep_answer(&self, key: Arc<AnswerKey>, entry: Arc<Entry<A>>) {
-        self.answers.insert(key, entry);
+    /// Keeps a finished answer. Of two whose keys have one hash the later one stays.
+    pub fn keep_answer(&self, entry: Arc<Entry<A>>) {
+        self.answers.insert(self.place(&entry.key), entry);
     }
 
     /// Weighs a kept answer that has grown. One that was evicted or replaced is not brought back;
     /// if that happens at this very moment, it is one more that can be evicted, and nothing is
     /// served of it that was not before.
-    pub fn weigh_again(&self, key: &Arc<AnswerKey>, entry: &Arc<Entry<A>>) {
-        if self.answers.get(key).is_some_and(|there| Arc::ptr_eq(&there, entry)) {
-            self.answers.insert(Arc::clone(key), Arc::clone(entry));
+    pub fn weigh_again(&self, entry: &Arc<Entry<A>>) {
+        let place = self.place(&entry.key);
+        if self.answers.get(&place).is_some_and(|there| Arc::ptr_eq(&there, entry)) {
+            self.answers.insert(place, Arc::clone(entry));
         }
+    }
+
+    fn place(&self, key: &AnswerKey) -> u64 {
+        self.hasher.hash_one(key)
     }
 
     /// What the maps hold, after the work they have put off is done.
     pub fn holds(&self) -> [Holds; 2] {
-        fn of<K, V>(map: &'static str, of: &Map<K, V, RandomState>) -> Holds
+        fn of<K, V, S>(map: &'static str, of: &Map<K, V, S>) -> Holds
         where
-            K: std::hash::Hash + Eq + Send + Sync + 'static,
+            K: Hash + Eq + Send + Sync + 'static,
             V: Clone + Send + Sync + 'static,
+            S: BuildHasher + Clone + Send + Sync + 'static,
         {
             of.run_pending_tasks();
             Holds { map, entries: of.entry_count(), weight_bytes: of.weighted_size() }
@@ -243,7 +257,7 @@ fn bounded<K, V>(
     weigh: impl Fn(&K, &V) -> usize + Send + Sync + 'static,
 ) -> CacheBuilder<K, V, Map<K, V>>
 where
-    K: std::hash::Hash + Eq + Send + Sync + 'static,
+    K: Hash + Eq + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
     Map::builder()
@@ -296,13 +310,13 @@ mod tests {
         }
     }
 
-    fn answer_key(variables: u32) -> Arc<AnswerKey> {
-        Arc::new(AnswerKey {
+    fn answer_key(variables: u32) -> AnswerKey {
+        AnswerKey {
             tenant: TENANT,
             representation: "test",
             subject: Subject::Prompt(PromptId(uuid::Uuid::nil())),
             variables: Variables::Resolved(variables.to_le_bytes().into()),
-        })
+        }
     }
 
     fn cache(answers_bytes: u64) -> Cache<Told> {
@@ -337,14 +351,36 @@ mod tests {
 
     fn made_of(record: &Record, answer: u32) -> Arc<Entry<Told>> {
         Arc::new(Entry {
+            key: answer_key(answer),
             answer: Told::new(answer, 10),
             provenance: Arc::clone(&record.provenance),
         })
     }
 
     fn entry(cache: &Cache<Told>, answer: u32, len_bytes: usize) -> Arc<Entry<Told>> {
+        entry_of(cache, answer_key(answer), answer, len_bytes)
+    }
+
+    fn entry_of(
+        cache: &Cache<Told>,
+        key: AnswerKey,
+        answer: u32,
+        len_bytes: usize,
+    ) -> Arc<Entry<Told>> {
         let provenance = Arc::new(provenance(cache, Windows::ENDLESS, 0));
-        Arc::new(Entry { answer: Told::new(answer, len_bytes), provenance })
+        Arc::new(Entry { key, answer: Told::new(answer, len_bytes), provenance })
+    }
+
+    #[test]
+    fn a_hash_alone_finds_nothing() {
+        let cache = cache(1 << 20);
+        let tenant = Tenant::new(ProjectId(2), EnvironmentId(1));
+        let another = AnswerKey { tenant, ..answer_key(1) };
+
+        // As if both keys had one hash.
+        cache.answers.insert(cache.place(&another), entry(&cache, 1, 10));
+
+        assert!(cache.answer(&another).is_none(), "what is there is another tenant's");
     }
 
     #[test]
@@ -353,7 +389,7 @@ mod tests {
         let made_before = entry(&cache, 1, 10);
 
         cache.generations().advance(&Mark::Listing(ProjectId(1)));
-        cache.keep_answer(answer_key(1), made_before);
+        cache.keep_answer(made_before);
 
         let kept = cache.answer(&answer_key(1)).unwrap();
         assert_eq!(cache.standing(&kept.provenance, || 0), Standing::Rescue);
@@ -449,8 +485,7 @@ mod tests {
         let cache = cache(1 << 20);
 
         for n in 0..20_000 {
-            let entry = entry(&cache, n, 1_000);
-            cache.keep_answer(answer_key(n), entry);
+            cache.keep_answer(entry(&cache, n, 1_000));
         }
 
         let [_, answers] = cache.holds();
@@ -462,45 +497,44 @@ mod tests {
     #[test]
     fn what_has_grown_is_weighed_again() {
         let cache = cache(1 << 20);
-        let (key, kept) = (answer_key(1), entry(&cache, 1, 1_000));
-        cache.keep_answer(Arc::clone(&key), Arc::clone(&kept));
+        let kept = entry(&cache, 1, 1_000);
+        cache.keep_answer(Arc::clone(&kept));
         let [_, before] = cache.holds();
 
         kept.answer.len_bytes.store(1_400, Ordering::Relaxed);
-        cache.weigh_again(&key, &kept);
+        cache.weigh_again(&kept);
 
         let [_, after] = cache.holds();
         assert_eq!((after.entries, after.weight_bytes), (1, before.weight_bytes + 400));
-        assert!(Arc::ptr_eq(&cache.answer(&key).unwrap(), &kept), "it is the same");
+        assert!(Arc::ptr_eq(&cache.answer(&kept.key).unwrap(), &kept), "it is the same");
     }
 
     #[test]
     fn what_has_gone_is_not_brought_back_by_its_new_weight() {
         let cache = cache(1 << 20);
-        let [(evicted, gone), (replaced, older)] =
-            [1, 2].map(|n| (answer_key(n), entry(&cache, n, 10)));
-        cache.keep_answer(Arc::clone(&replaced), Arc::clone(&older));
-        cache.keep_answer(Arc::clone(&replaced), entry(&cache, 3, 10));
+        let [gone, older] = [1, 2].map(|n| entry(&cache, n, 10));
+        cache.keep_answer(Arc::clone(&older));
+        cache.keep_answer(entry_of(&cache, answer_key(2), 3, 10));
 
-        cache.weigh_again(&evicted, &gone);
-        cache.weigh_again(&replaced, &older);
+        cache.weigh_again(&gone);
+        cache.weigh_again(&older);
 
-        assert!(cache.answer(&evicted).is_none());
-        assert_eq!(cache.answer(&replaced).unwrap().answer.number, 3);
+        assert!(cache.answer(&gone.key).is_none());
+        assert_eq!(cache.answer(&older.key).unwrap().answer.number, 3);
     }
 
     #[test]
     fn answers_that_grow_stay_within_the_capacity() {
         let cache = cache(2 << 20);
-        let kept: Vec<_> = (0..400).map(|n| (answer_key(n), entry(&cache, n, 1_000))).collect();
-        for (key, entry) in &kept {
-            cache.keep_answer(Arc::clone(key), Arc::clone(entry));
+        let kept: Vec<_> = (0..400).map(|n| entry(&cache, n, 1_000)).collect();
+        for entry in &kept {
+            cache.keep_answer(Arc::clone(entry));
         }
         let [_, before] = cache.holds();
 
-        for (key, entry) in &kept {
+        for entry in &kept {
             entry.answer.len_bytes.store(3_000, Ordering::Relaxed);
-            cache.weigh_again(key, entry);
+            cache.weigh_again(entry);
         }
 
         let [_, after] = cache.holds();

@@ -29,7 +29,7 @@ use crate::model::{Block, Content, Layout};
 
 use chat::{Chat, Filling, Insertion};
 use template::{Template, lookup, text_of};
-use tokens::Encoding;
+use tokens::{Encoding, Fixed};
 
 pub use chat::Message;
 
@@ -44,6 +44,7 @@ pub struct Prepared {
     encoding: Encoding,
     /// What the origin counted, where it is the one that compiles.
     counted: Option<u64>,
+    fixed: Fixed,
 }
 
 /// The value of every variable of a [`Prepared`] version, for one request.
@@ -58,21 +59,29 @@ pub struct Resolved<'a> {
 }
 
 /// A compiled prompt.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Compiled<'a> {
     /// The text; that of a chat prompt stands in sections.
     pub text: String,
     /// The messages of a chat prompt.
     pub messages: Option<Vec<Message<'a>>>,
-    encoding: Encoding,
-    counted: Option<u64>,
+    prepared: &'a Prepared,
+    /// Where each piece of the template begins in the text, if that is all it is made of.
+    starts: Option<Vec<usize>>,
 }
 
 impl Compiled<'_> {
     /// How many tokens the text has: as its origin counted them, else by the encoding of the
-    /// prompt's model, in one pass over it.
+    /// prompt's model. What every text of the prompt has in common is counted once for all.
     pub fn tokens(&self) -> u64 {
-        self.counted.unwrap_or_else(|| self.encoding.count(&self.text) as u64)
+        let Prepared { template, encoding, counted, fixed, .. } = self.prepared;
+        counted.unwrap_or_else(|| {
+            let tokens = match &self.starts {
+                Some(starts) => fixed.count(*encoding, template.fixed(), &self.text, starts),
+                None => encoding.count(&self.text),
+            };
+            tokens as u64
+        })
     }
 }
 
@@ -105,6 +114,7 @@ impl Prepared {
             environment,
             encoding: encoding(content),
             counted: None,
+            fixed: Fixed::default(),
         }
     }
 
@@ -123,6 +133,7 @@ impl Prepared {
             environment: Map::new(),
             encoding: encoding(content),
             counted: tokens,
+            fixed: Fixed::default(),
         }
     }
 
@@ -168,24 +179,26 @@ impl Prepared {
     /// One allocation, one pass (`benches/compile.rs`). Where [`Resolved::is_costly`] says so, this
     /// and the count belong on a blocking thread.
     pub fn render<'a>(
-        &self,
+        &'a self,
         resolved: &Resolved<'a>,
         max_bytes: usize,
     ) -> Result<Compiled<'a>, TooLong> {
         let Some(chat) = &self.chat else {
             within(max_bytes, self.template.rendered_len(&resolved.values))?;
-            return Ok(self.compiled(self.template.render(&resolved.values), None));
+            let (text, starts) = self.template.render(&resolved.values);
+            return Ok(Compiled { text, messages: None, prepared: self, starts: Some(starts) });
         };
         let filling = Filling { values: &resolved.values, insertions: &resolved.insertions };
         within(max_bytes, chat.len_bytes(&self.template, filling))?;
         let messages = chat.messages(&self.template, filling);
-        Ok(self.compiled(chat.text(&self.template, filling), Some(messages)))
+        let text = chat.text(&self.template, filling);
+        Ok(Compiled { text, messages: Some(messages), prepared: self, starts: None })
     }
 
     /// The joined text itself as the result: placeholders, escapes and all.
-    pub fn render_unresolved(&self) -> Compiled<'static> {
+    pub fn render_unresolved(&self) -> Compiled<'_> {
         let messages = self.chat.as_ref().map(|chat| chat.unresolved(&self.template));
-        self.compiled(self.source().to_owned(), messages)
+        Compiled { text: self.source().to_owned(), messages, prepared: self, starts: None }
     }
 
     /// About how many bytes of memory it takes.
@@ -195,10 +208,6 @@ impl Prepared {
         let template = self.source().len() * 2;
         let names: usize = self.names().map(|name| name.len() + 80).sum();
         template + names + maps + self.chat.as_ref().map_or(0, Chat::weight_bytes)
-    }
-
-    fn compiled<'a>(&self, text: String, messages: Option<Vec<Message<'a>>>) -> Compiled<'a> {
-        Compiled { text, messages, encoding: self.encoding, counted: self.counted }
     }
 
     fn value_of<'a>(&'a self, request: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {

@@ -91,11 +91,23 @@ impl Template {
     }
 
     /// Renders with one value per name, in the order of [`Template::names`]; a `None` leaves the
-    /// placeholder as it stands.
-    pub fn render(&self, values: &[Option<Cow<'_, str>>]) -> String {
+    /// placeholder as it stands. Says where in the text each piece begins, too.
+    pub fn render(&self, values: &[Option<Cow<'_, str>>]) -> (String, Vec<usize>) {
         let mut text = String::with_capacity(self.rendered_len(values));
-        text.extend(self.spans(values));
-        text
+        let mut starts = Vec::with_capacity(self.pieces.len());
+        for span in self.spans(values) {
+            starts.push(text.len());
+            text.push_str(span);
+        }
+        (text, starts)
+    }
+
+    /// Of each piece the text that it renders to whatever the values are; `None` of a token.
+    pub fn fixed(&self) -> impl Iterator<Item = Option<&str>> {
+        self.pieces.iter().map(|piece| match piece {
+            Piece::Text(range) => self.source.get(range.clone()),
+            Piece::Token { .. } => None,
+        })
     }
 
     /// A part as it was given, placeholders and escapes untouched.
@@ -332,7 +344,7 @@ mod tests {
         let template = Template::parse(source);
         let found: Vec<_> =
             template.names().map(|name| lookup(&values, name).map(text_of)).collect();
-        template.render(&found)
+        template.render(&found).0
     }
 
     #[test]

@@ -141,7 +141,7 @@ fn a_text_over_the_limit_is_refused_before_it_is_written() {
     let resolved = prepared.resolve(&request);
 
     assert_eq!(prepared.render(&resolved, 11).unwrap().text, "1234512345\n");
-    assert_eq!(prepared.render(&resolved, 10), Err(TooLong { len_bytes: 11 }));
+    assert_eq!(prepared.render(&resolved, 10).err(), Some(TooLong { len_bytes: 11 }));
 }
 
 #[test]
@@ -254,7 +254,8 @@ fn a_placeholder_is_a_variable_with_defaults_of_its_own() {
 fn an_unresolved_chat_prompt_is_untouched() {
     let source = [("system", "\\{{a}} {{ b }}\n"), ("", "history"), ("{{a}}", "{{{a}}}")];
 
-    let compiled = chat(&source).render_unresolved();
+    let prepared = chat(&source);
+    let compiled = prepared.render_unresolved();
 
     assert_eq!(messages(&compiled), pairs(&source));
     assert_eq!(compiled.text, "## System\n\\{{a}} {{ b }}\n\n\n{{history}}\n\n## {{a}}\n{{{a}}}\n");
@@ -285,7 +286,7 @@ fn messages_count_towards_the_limit() {
     let len_bytes = text.len() + "user12345".len() + 2 * json.len();
 
     assert_eq!(prepared.render(&resolved, len_bytes).unwrap().text, text);
-    assert_eq!(prepared.render(&resolved, len_bytes - 1), Err(TooLong { len_bytes }));
+    assert_eq!(prepared.render(&resolved, len_bytes - 1).err(), Some(TooLong { len_bytes }));
 }
 
 /// Texts that would be variables, escapes or titles if they were read again.

@@ -6,7 +6,6 @@ use http::HeaderMap;
 use http::HeaderValue;
 
 use crate::cache::entry::{Entry, Weigh};
-use crate::cache::key::AnswerKey;
 use crate::delivery::coding::Coder;
 use crate::model::Refusal;
 use crate::telemetry::metrics::RouteMetrics;
@@ -21,8 +20,6 @@ pub struct Finished {
     pub representation: Representation,
     /// Under which route it is counted.
     pub route: Arc<RouteMetrics>,
-    /// What it is kept under.
-    pub key: Arc<AnswerKey>,
 }
 
 impl Weigh for Finished {

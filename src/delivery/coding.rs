@@ -61,7 +61,7 @@ impl Coder {
 
     fn make(&self, entry: &Arc<Entry<Finished>>, coding: Coding) {
         let is_made = entry.answer.representation.make(coding);
-        self.cache.weigh_again(&entry.answer.key, entry);
+        self.cache.weigh_again(entry);
         let place = Coding::ALL.iter().position(|its| *its == coding);
         if let Some(counter) = place.and_then(|place| self.made.get(place))
             && is_made

@@ -12,7 +12,7 @@
 //! passes by the map of answers, which therefore takes it for forgotten: the lane is bounded by the
 //! policy of a map of its own, and together they stay within the memory for answers.
 
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
@@ -22,6 +22,7 @@ use quick_cache::sync::{Cache as Map, DefaultLifecycle};
 use crate::access::{Caller, Presented};
 use crate::cache::Holds;
 use crate::cache::entry::Entry;
+use crate::cache::place::Unhashed;
 use crate::delivery::answer::Finished;
 
 /// One answer as one caller asks for it.
@@ -55,14 +56,14 @@ impl Line {
         size_of::<Self>()
             + IN_MAP_BYTES
             + self.target.len()
-            + Entry::<Finished>::SHELL_BYTES
+            + self.entry.shell_bytes()
             + forms
     }
 }
 
 /// Lines, bounded by what they and their answers take.
 pub(crate) struct Lane {
-    lines: Map<u64, Arc<Line>, Weigh, BuildHasherDefault<Through>>,
+    lines: Map<u64, Arc<Line>, Weigh, Unhashed>,
     hasher: RandomState,
 }
 
@@ -74,7 +75,7 @@ impl Lane {
             usize::try_from(capacity_bytes / 2_048).unwrap_or(usize::MAX).min(EXPECTED_AT_MOST),
             capacity_bytes,
             Weigh,
-            BuildHasherDefault::default(),
+            Unhashed::default(),
             DefaultLifecycle::default(),
         );
         Self { lines, hasher: RandomState::default() }
@@ -117,26 +118,6 @@ struct Weigh;
 impl Weighter<u64, Arc<Line>> for Weigh {
     fn weight(&self, _: &u64, line: &Arc<Line>) -> u64 {
         line.weight_bytes() as u64
-    }
-}
-
-/// Keys of the lane are seeded hashes already: to hash them again would be waste.
-#[derive(Clone, Copy, Debug, Default)]
-struct Through(u64);
-
-impl Hasher for Through {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, place: u64) {
-        self.0 = place;
     }
 }
 

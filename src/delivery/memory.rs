@@ -45,14 +45,14 @@ pub(crate) fn capture(
         records.push(taken_down(supply, &record, standing, now));
     }
 
-    let answers = cache.answers().filter_map(|(key, entry)| {
+    let answers = cache.answers().filter_map(|entry| {
         let record = *places.get(&Arc::as_ptr(&entry.provenance))?;
         let representation = &entry.answer.representation;
         Some(image::Answer {
             record,
-            representation: key.representation.to_owned(),
+            representation: entry.key.representation.to_owned(),
             route: entry.answer.route.template().to_owned(),
-            given: match &key.variables {
+            given: match &entry.key.variables {
                 Variables::Unresolved | Variables::Sent(_) => Given::Nothing,
                 Variables::Resolved(values) => Given::Values(Bytes::copy_from_slice(values)),
             },
@@ -258,16 +258,15 @@ fn answer_given_back(
     };
     let heads = promises.as_promised(&cache_control);
     let tenant = record.asked.tenant;
-    let key = Arc::new(AnswerKey { tenant, representation, subject, variables });
     let entry = Arc::new(Entry {
+        key: AnswerKey { tenant, representation, subject, variables },
         answer: Finished {
             representation: Representation::json(answer.body.to_vec(), etag, heads),
             route: Arc::clone(route),
-            key: Arc::clone(&key),
         },
         provenance: Arc::clone(&record.provenance),
     });
-    cache.keep_answer(key, entry);
+    cache.keep_answer(entry);
 }
 
 /// How many answers are taken down: the rest is made again in microseconds each.

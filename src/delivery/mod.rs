@@ -260,12 +260,12 @@ impl Delivery {
                 Variables::Resolved(resolved.canonical())
             }
         };
-        let key = Arc::new(AnswerKey {
+        let key = AnswerKey {
             tenant,
             representation: ask.shape.name(),
             subject: Subject::Prompt(sheet.edition.prompt.id),
             variables,
-        });
+        };
         let provenance = &supplied.record.provenance;
         if let Some(entry) = self.kept(&key, provenance) {
             self.remember(ask.caller, ask.target, &entry);
@@ -275,7 +275,7 @@ impl Delivery {
         let render = Render {
             sheet: Arc::clone(sheet),
             provenance: Arc::clone(provenance),
-            key: Arc::clone(&key),
+            key,
             shape: ask.shape,
             resolve: ask.resolve,
             route: Arc::clone(ask.route),
@@ -287,13 +287,14 @@ impl Delivery {
             let turn = self.turns.take(tenant.project, ask.caller.plan().weight).await?;
             let rendered = self.tasks.spawn_blocking(move || {
                 let _turn = turn;
-                render.run(&render.sheet.prepared.resolve(&values))
+                let sheet = Arc::clone(&render.sheet);
+                render.run(&sheet.prepared.resolve(&values))
             });
             rendered.await.unwrap_or(Err(Refusal::Internal))?
         } else {
             render.run(&resolved)?
         };
-        self.cache.keep_answer(key, Arc::clone(&entry));
+        self.cache.keep_answer(Arc::clone(&entry));
         if status.outcome == Outcome::Hit {
             return Ok(self.answer(entry, CacheStatus::of(Outcome::Rendered)));
         }
@@ -316,12 +317,12 @@ impl Delivery {
         };
         let supplied = self.supply.find(need).await?;
         let status = self.status_of(&supplied);
-        let key = Arc::new(AnswerKey {
+        let key = AnswerKey {
             tenant,
             representation: listing.shape.name(),
             subject: Subject::Listing,
             variables: Variables::Unresolved,
-        });
+        };
         let provenance = &supplied.record.provenance;
         let target = Some(listing.target);
         if let Some(entry) = self.kept(&key, provenance) {
@@ -339,10 +340,9 @@ impl Delivery {
         let answer = Finished {
             representation: Representation::json(body, etag, heads),
             route: Arc::clone(listing.route),
-            key: Arc::clone(&key),
         };
-        let entry = Arc::new(Entry { answer, provenance: Arc::clone(provenance) });
-        self.cache.keep_answer(key, Arc::clone(&entry));
+        let entry = Arc::new(Entry { key, answer, provenance: Arc::clone(provenance) });
+        self.cache.keep_answer(Arc::clone(&entry));
         Ok(self.answer(entry, status))
     }
 
@@ -507,7 +507,7 @@ impl std::fmt::Debug for Delivery {
 struct Render {
     sheet: Arc<Sheet>,
     provenance: Arc<Provenance>,
-    key: Arc<AnswerKey>,
+    key: AnswerKey,
     shape: &'static dyn Shape,
     resolve: Resolve,
     route: Arc<RouteMetrics>,
@@ -516,7 +516,7 @@ struct Render {
 }
 
 impl Render {
-    fn run(&self, resolved: &Resolved<'_>) -> Result<Arc<Entry<Finished>>, Refusal> {
+    fn run(self, resolved: &Resolved<'_>) -> Result<Arc<Entry<Finished>>, Refusal> {
         let prepared = &self.sheet.prepared;
         let compiled = match self.resolve {
             Resolve::Nothing => prepared.render_unresolved(),
@@ -534,11 +534,10 @@ impl Render {
         let page = Page { edition: &self.sheet.edition, prepared, compiled: &compiled };
         let Shaped { body, etag } = self.shape.write(&page);
         let answer = Finished {
-            representation: Representation::json(body, etag, Arc::clone(&self.heads)),
-            route: Arc::clone(&self.route),
-            key: Arc::clone(&self.key),
+            representation: Representation::json(body, etag, self.heads),
+            route: self.route,
         };
-        Ok(Arc::new(Entry { answer, provenance: Arc::clone(&self.provenance) }))
+        Ok(Arc::new(Entry { key: self.key, answer, provenance: self.provenance }))
     }
 }
 

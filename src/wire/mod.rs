@@ -3,6 +3,7 @@
 //! * [`conditional`]: entity tags and `If-None-Match`.
 //! * [`caching`]: `Cache-Control` and `Cache-Status`; [`directives`] reads the former.
 //! * [`coding`]: which content coding a request prefers; [`coded`]: bodies in one.
+//! * [`json`]: texts as JSON strings.
 //! * [`limits`]: `RateLimit`, `RateLimit-Policy` and their forerunners.
 //! * [`representation`]: an answer's ready bytes and headers, and how a response is made of them.
 //! * [`retry`]: reading `Retry-After`.
@@ -20,6 +21,7 @@ pub mod coding;
 pub mod conditional;
 pub mod directives;
 pub mod heeded;
+pub mod json;
 pub mod limits;
 pub mod pace;
 pub mod probe;

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::telemetry::request_id::X_REQUEST_ID;
 use crate::wire::Response;
 use crate::wire::caching::{self, CACHE_STATUS, CacheStatus, Outcome};
-use crate::wire::coded::{Coded, Found};
+use crate::wire::coded::{Coded, Found, exactly};
 use crate::wire::coding::{Accepted, Coding};
 use crate::wire::conditional::{ETag, Named};
 use crate::wire::directives;
@@ -109,8 +109,7 @@ impl Heads {
 impl Representation {
     /// Finishes a JSON body. `etag` is the dialect's, since one of them hashes less than the body.
     pub fn json(body: Vec<u8>, etag: ETag, heads: Arc<Heads>) -> Self {
-        // What was written by doubling keeps up to twice its length otherwise.
-        Self { body: body.into_boxed_slice().into(), etag, heads, coded: Coded::default() }
+        Self { body: exactly(body).into(), etag, heads, coded: Coded::default() }
     }
 
     /// Its body.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::delivery::{ListShape, Message, Page, Shape, Shaped, View};
 use crate::model::{self, Listed};
-use crate::wire::ETag;
+use crate::wire::{ETag, json};
 
 /// `{"data": …, "error": null}`.
 #[derive(Serialize)]
@@ -18,9 +18,9 @@ struct Envelope<T> {
 /// `GET /api/v1/prompts/{prompt}/compiled`.
 pub struct Compiled;
 
+/// What stands behind `prompt`, the text itself.
 #[derive(Serialize)]
 struct CompiledBody<'a> {
-    prompt: &'a str,
     /// A string here, an integer in [`DeliveredBody`]: as the vendor prints them.
     version: String,
     tokens: u64,
@@ -75,9 +75,14 @@ impl Shape for Compiled {
     }
 
     fn write(&self, page: &Page<'_>) -> Shaped {
-        let body = to_json(&Envelope {
-            data: CompiledBody {
-                prompt: &page.compiled.text,
+        let text = &page.compiled.text;
+        let mut body = Vec::with_capacity(text.len() + text.len() / 8 + BESIDE_TEXT_BYTES);
+        body.extend_from_slice(br#"{"data":{"prompt":"#);
+        json::push_string(&mut body, text);
+        let behind_text = body.len();
+        append_json(
+            &mut body,
+            &CompiledBody {
                 version: page.edition.version.number.to_string(),
                 tokens: page.compiled.tokens(),
                 variables_used: page.prepared.names().collect(),
@@ -85,8 +90,12 @@ impl Shape for Compiled {
                 project_id: page.edition.project.to_string(),
                 messages: messages(page),
             },
-            error: None,
-        });
+        );
+        // Both are one object.
+        if let Some(brace) = body.get_mut(behind_text) {
+            *brace = b',';
+        }
+        body.extend_from_slice(br#","error":null}"#);
         Shaped { etag: ETag::of(&body), body }
     }
 }
@@ -187,7 +196,16 @@ impl ListShape for Prompts {
     }
 }
 
-/// The types above have string keys and no fallible parts.
 fn to_json(body: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(body).unwrap_or_default()
+    let mut json = Vec::new();
+    append_json(&mut json, body);
+    json
 }
+
+/// The types above have string keys and no fallible parts, and memory takes whatever is written.
+fn append_json(json: &mut Vec<u8>, body: &impl Serialize) {
+    let _ = serde_json::to_writer(json, body);
+}
+
+/// What the body of a compiled prompt has beside its text, if its names are few.
+const BESIDE_TEXT_BYTES: usize = 384;
