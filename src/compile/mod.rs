@@ -247,13 +247,14 @@ impl Resolved<'_> {
     pub fn canonical(&self) -> Box<[u8]> {
         let mut named: Vec<_> = self.prepared.names().zip(&self.values).collect();
         named.sort_unstable_by_key(|(name, _)| *name);
-        let mut form = Vec::new();
-        for (name, value) in named {
-            let Some(value) = value else { continue };
-            for part in [name, value] {
-                form.extend_from_slice(&(part.len() as u64).to_le_bytes());
-                form.extend_from_slice(part.as_bytes());
-            }
+        let valued = named.into_iter().filter_map(|(name, value)| Some([name, value.as_deref()?]));
+        let parts: Vec<_> = valued.flatten().collect();
+        let lens = parts.iter().map(|part| size_of::<u64>() + part.len());
+        // It is kept: more than it needs would be kept too.
+        let mut form = Vec::with_capacity(lens.sum::<usize>() + self.insertions.len());
+        for part in parts {
+            form.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            form.extend_from_slice(part.as_bytes());
         }
         // A text that spells out a list of messages is no list of messages.
         form.extend(self.insertions.iter().map(|insertion| u8::from(insertion.is_some())));

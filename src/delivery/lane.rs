@@ -53,11 +53,7 @@ impl Line {
         // What the map takes for each: key, value and the places in its queues (docs/performance.md).
         const IN_MAP_BYTES: usize = 64;
         let forms = self.finished().representation.most_bytes();
-        size_of::<Self>()
-            + IN_MAP_BYTES
-            + self.target.len()
-            + self.entry.shell_bytes()
-            + forms
+        size_of::<Self>() + IN_MAP_BYTES + self.target.len() + self.entry.shell_bytes() + forms
     }
 }
 
