@@ -185,7 +185,7 @@ pub trait Weigh {
 }
 
 impl<A> Entry<A> {
-    /// Headers and allocator overhead: an `ETag` of 45 bytes and its bookkeeping, the body's.
+    /// What hangs from it beside key and body: an `ETag` of 45 bytes and its bookkeeping, the body's.
     const PARTS_BYTES: usize = 112;
 
     /// All of it but its body, with the counts of those who know it.

@@ -269,7 +269,8 @@ where
         .eviction_policy(EvictionPolicy::tiny_lfu())
 }
 
-/// What moka itself takes per entry: bucket, entry record, queue node, frequency sketch.
+/// What moka itself takes per entry (bucket, entry record, queue node, frequency sketch), and what the
+/// allocator rounds up.
 ///
 /// Measured: docs/performance.md.
 const MAP_BYTES_PER_ENTRY: usize = 320;
