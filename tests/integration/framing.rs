@@ -110,12 +110,77 @@ fn nothing_smuggled_is_answered() {
     ];
 
     for case in cases {
-        let (statuses, asked) = exchange(&door, &format!("{case}{SECOND}"));
-
-        let is_refused = matches!(statuses[..], [400..=499]);
-        assert!(is_refused, "{case:?} is answered {statuses:?}");
-        assert!(!asked.iter().any(|asked| asked.contains("smuggled")), "{case:?}: {asked:?}");
+        assert_refused(&door, &case);
     }
+}
+
+/// A request is refused, and what follows it is not looked at.
+fn assert_refused(door: &Door, case: &str) {
+    let (statuses, asked) = exchange(door, &format!("{case}{SECOND}"));
+
+    let is_refused = matches!(statuses[..], [400..=499]);
+    assert!(is_refused, "{case:?} is answered {statuses:?}");
+    assert!(!asked.iter().any(|asked| asked.contains("smuggled")), "{case:?}: {asked:?}");
+}
+
+/// Behind the size of a chunk are extensions and nothing else (RFC 9112 §7.1.1): others may look there
+/// for the end of the line.
+#[test]
+fn nothing_is_hidden_behind_the_size_of_a_chunk() {
+    let door = Door::open(within(Duration::from_millis(300)));
+    for line in [
+        "5;",
+        "5 ",
+        "5; ",
+        "5;a ",
+        "5;a=b;",
+        "5;a=b ",
+        "5;bad[=x",
+        "5;a b",
+        "5;a=\"b",
+        "5;\0",
+        "5;a\u{7f}",
+    ] {
+        let sized = format!("{line}\r\nhello\r\n0\r\n\r\n");
+        let last = format!("5\r\nhello\r\n{}\r\n\r\n", line.replacen('5', "0", 1));
+        for body in [sized, last] {
+            assert_refused(&door, &with("QUERY /", "Transfer-Encoding: chunked\r\n", &body));
+        }
+    }
+    for body in ["0\r\n\n", "5\r\nhello\r\n0\r\n\n", "0\r\nA: b\nC: d\r\n\r\n"] {
+        assert_refused(&door, &with("QUERY /", "Transfer-Encoding: chunked\r\n", body));
+    }
+}
+
+/// What is coded in two ways would be read as if it were in one (RFC 9112 §6.1).
+#[test]
+fn a_body_is_in_chunks_and_in_nothing_else() {
+    let door = Door::open(within(Duration::from_millis(300)));
+    for codings in ["gzip, chunked", "chunked, chunked", "chunked\r\nTransfer-Encoding: chunked"] {
+        let fields = format!("Transfer-Encoding: {codings}\r\n");
+        let request = with("QUERY /", &fields, "5\r\nhello\r\n0\r\n\r\n");
+        let (statuses, asked) = exchange(&door, &format!("{request}{SECOND}"));
+        assert_eq!((statuses, asked), (vec![501], vec![]), "{codings}");
+    }
+}
+
+/// The bytes of a body come as they come.
+#[test]
+fn chunks_are_followed_over_any_number_of_reads() {
+    let door = Door::open(within(Duration::from_secs(5)));
+    let mut connection = Raw::to(door.address);
+    connection.send(&with("QUERY /", "Transfer-Encoding: chunked\r\n", "5;a"));
+    connection.send("=\"b\"\r");
+    connection.send("\nhel");
+    connection.send("lo\r\n0");
+    connection.send("\r\nTrailer: field\r\n\r");
+    connection.send("\n");
+    connection.until("hello\n");
+    connection.send(&with("QUERY /", "Transfer-Encoding: chunked\r\n", "5\r\nhel"));
+    connection.send(&format!("lo\r\n0\r\n\n{SECOND}"));
+
+    assert_eq!(statuses(&connection.rest()), [200, 400]);
+    assert_eq!(door.asked(), ["QUERY /"; 2]);
 }
 
 #[test]
@@ -202,6 +267,7 @@ fn what_is_well_framed_is_answered_and_so_is_what_follows() {
         with("QUERY /", "Content-Length: 0\r\n", ""),
         with("QUERY /", chunked, "5\r\nhello\r\n0\r\n\r\n"),
         with("QUERY /", chunked, "5;name=value\r\nhello\r\n0\r\nTrailer: field\r\n\r\n"),
+        with("QUERY /", chunked, "5 ; a = \"b c\" ;d\r\nhello\r\n0;e\r\n\r\n"),
         with("QUERY /", chunked, "00005\r\nhello\r\n000\r\n\r\n"),
         with("QUERY /", "Transfer-Encoding: Chunked\r\n", "A\r\n0123456789\r\n0\r\n\r\n"),
         with("GET /", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n", ""),

@@ -129,6 +129,11 @@ fn get(authority: Option<&str>) -> Vec<u8> {
     [vec![0x82, 0x84, 0x86], authority.unwrap_or_default()].concat()
 }
 
+/// `GET /` of a host by another scheme than `http`.
+fn scheme(scheme: &str) -> Vec<u8> {
+    [&[0x82, 0x84], &*field(":scheme", scheme), &field(":authority", "edge")].concat()
+}
+
 impl Peer {
     fn to(door: &Door) -> Self {
         let stream = TcpStream::connect(door.address).expect("it listens");
@@ -200,6 +205,10 @@ fn a_host_is_named_once_or_twice_the_same() {
         ([get(Some("edge")), field("host", "edge")].concat(), STATUS_200),
         ([get(Some("edge")), field("host", "other")].concat(), STATUS_400),
         ([&[0x82, 0x86], &*field(":path", "*"), &field(":authority", "edge")].concat(), STATUS_400),
+        (scheme("https"), STATUS_200),
+        (scheme("ftp"), STATUS_400),
+        (scheme("1http"), STATUS_400),
+        (scheme(""), STATUS_400),
     ]
     .into_iter()
     .enumerate()
@@ -209,6 +218,22 @@ fn a_host_is_named_once_or_twice_the_same() {
         let (kind, payload) = peer.answer(stream);
         assert_eq!((kind, payload[0]), (HEADERS, expected), "{block:?}");
     }
+}
+
+/// RFC 9113 §3.4.
+#[test]
+fn who_does_not_begin_with_settings_is_not_answered() {
+    let door = Door::open(within(Duration::from_secs(10)));
+    let mut stream = TcpStream::connect(door.address).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket has timeouts");
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").expect("it reads");
+    stream.write_all(&frame((HEADERS, WHOLE, 1, &get(Some("edge"))))).expect("it reads");
+
+    let mut peer = Peer(stream);
+    while let Some((kind, ..)) = peer.next() {
+        assert_ne!(kind, HEADERS, "it is answered");
+    }
+    assert_eq!(door.asked(), [""; 0]);
 }
 
 #[test]

@@ -105,13 +105,8 @@ pub(super) fn http1<B>(
         return Err(bad("Host: there is none: name the host that is asked"));
     }
     // Without a body there is no coding of one.
-    let has_coding = has_body && headers.contains_key(TRANSFER_ENCODING);
-    let is_read = is_read(request.method());
-    if has_coding && is_read {
-        return Err(bad("Transfer-Encoding: a GET or HEAD has no body: leave it out"));
-    }
-    if has_coding && is_ambiguous {
-        return Err(bad("Content-Length: there is a Transfer-Encoding too: leave one out"));
+    if has_body && headers.contains_key(TRANSFER_ENCODING) {
+        coded(request, is_ambiguous)?;
     }
     let uri = request.uri();
     if let Some(authority) = uri.authority()
@@ -128,10 +123,28 @@ pub(super) fn is_plain_http1(heeded: &Heeded<'_>, uri: &Uri) -> bool {
     named && uri.authority().is_none()
 }
 
-/// Whether one of HTTP/2 does: once, in `:authority`.
+/// Whether one of HTTP/2 does: once, in `:authority`, with a scheme that is ours.
 pub(super) fn is_plain_http2(heeded: &Heeded<'_>, uri: &Uri) -> bool {
     let named = uri.authority().is_some_and(|name| host::check(name.as_str().as_bytes()).is_ok());
-    named && heeded.host.is_none()
+    named && heeded.host.is_none() && uri.scheme().is_none_or(is_ours)
+}
+
+/// A body whose end its coding tells.
+fn coded<B>(request: &Request<B>, is_ambiguous: bool) -> Result<(), Refused> {
+    if is_read(request.method()) {
+        return Err(bad("Transfer-Encoding: a GET or HEAD has no body: leave it out"));
+    }
+    if is_ambiguous {
+        return Err(bad("Content-Length: there is a Transfer-Encoding too: leave one out"));
+    }
+    // RFC 9112 §6.1: what is compressed as well is not understood, and nothing is in chunks twice.
+    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = codings.next().is_some_and(|c| c.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if is_chunked && codings.next().is_none() {
+        return Ok(());
+    }
+    let problem = "Transfer-Encoding: send chunked alone";
+    Err(Refused { status: StatusCode::NOT_IMPLEMENTED, problem, allows: false, closes: true })
 }
 
 /// Checks a request of HTTP/2.
@@ -155,6 +168,9 @@ pub(super) fn http2<B>(request: &Request<B>) -> Result<(), Refused> {
         }
         (None, Some(_)) => {}
     }
+    if request.uri().scheme().is_some_and(|scheme| !is_ours(scheme)) {
+        return Err(bad(":scheme: it has to be http or https"));
+    }
     target(request)
 }
 
@@ -171,11 +187,14 @@ fn one_host(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Refused> {
 
 /// A target that names a host (RFC 9112 §3.2.2).
 fn absolute(uri: &Uri, authority: &str) -> Result<(), Refused> {
-    let is_ours = uri.scheme().is_some_and(|s| *s == Scheme::HTTP || *s == Scheme::HTTPS);
-    if !is_ours {
+    if !uri.scheme().is_some_and(is_ours) {
         return Err(bad("target: send a path"));
     }
     host::check(authority.as_bytes()).map_err(bad)
+}
+
+fn is_ours(scheme: &Scheme) -> bool {
+    *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS
 }
 
 /// What is asked, and how.

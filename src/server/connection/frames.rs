@@ -3,6 +3,9 @@
 //! h2 tells nobody that a block of fields is half here, or that an answer waits for a window that the
 //! peer never opens. Both can last for ever, so what passes is looked at on its way.
 
+use std::mem;
+
+use crate::server::connection::chunks::Read;
 use crate::server::connection::pulse::{Owing, Phase, Pulse};
 
 /// The length of what an HTTP/2 client says first, in bytes.
@@ -11,6 +14,7 @@ pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
@@ -28,16 +32,21 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Some bytes came.
-    pub(super) fn read(&mut self, bytes: &[u8], pulse: &Pulse) {
+    /// Some bytes came. What has no settings behind its preface is not HTTP/2 (RFC 9113 §3.4): h2
+    /// would go on.
+    pub(super) fn read(&mut self, bytes: &[u8], pulse: &Pulse) -> Read {
         let rest = PREFACE.len() - self.preface;
         self.preface += rest.min(bytes.len());
         let bytes = bytes.get(rest..).unwrap_or_default();
-        let mut is_in_block = self.is_in_block;
-        self.coming.follow(bytes, |frame| match frame.kind {
-            HEADERS | CONTINUATION => is_in_block = frame.flags & END_HEADERS == 0,
-            RST_STREAM => pulse.owed().end(frame.stream),
-            _ => {}
+        let (mut is_in_block, mut is_first) = (self.is_in_block, self.coming.frames == 0);
+        let mut greets = true;
+        self.coming.follow(bytes, |frame| {
+            greets &= !mem::take(&mut is_first) || frame.kind == SETTINGS;
+            match frame.kind {
+                HEADERS | CONTINUATION => is_in_block = frame.flags & END_HEADERS == 0,
+                RST_STREAM => pulse.owed().end(frame.stream),
+                _ => {}
+            }
         });
         self.is_in_block = is_in_block;
         self.has_greeted |= self.coming.frames > 0 && self.coming.is_between();
@@ -46,6 +55,7 @@ impl Frames {
         } else if pulse.phase() == Phase::Idle {
             pulse.heard();
         }
+        if greets { Read::Part } else { Read::Broken(0) }
     }
 
     /// The first `count` bytes of some slices were taken.
@@ -183,6 +193,18 @@ mod tests {
             frames.read(&bytes, &pulse);
             assert_eq!(pulse.phase(), phase, "after {bytes:?}");
         }
+    }
+
+    #[test]
+    fn who_does_not_begin_with_settings_is_not_heard() {
+        for (kind, expected) in [(SETTINGS, Read::Part), (6, Read::Broken(0))] {
+            let (mut frames, pulse) = (Frames::default(), Pulse::default());
+            assert_eq!(frames.read(&PREFACE[..20], &pulse), Read::Part);
+            let rest = [&PREFACE[20..], &frame(kind, 0, 0, &[0; 8])].concat();
+            assert_eq!(frames.read(&rest, &pulse), expected, "{kind}");
+        }
+        let (mut frames, pulse) = greeted();
+        assert_eq!(frames.read(&frame(6, 0, 0, &[0; 8]), &pulse), Read::Part);
     }
 
     #[test]

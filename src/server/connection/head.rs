@@ -3,8 +3,10 @@
 //! hyper goes by `Transfer-Encoding` where there is a `Content-Length` too, drops the latter before
 //! anybody sees it, and closes the connection after its answer. That is one of two ways RFC 9112
 //! §6.3 leaves open. We take the other one and refuse: whoever stands in front of us may have gone by
-//! the length. So the bytes of a head are looked at on their way to hyper.
+//! the length. So the bytes of a head are looked at on their way to hyper, and those of a body in chunks
+//! behind it (`chunks`).
 
+use crate::server::connection::chunks::{Chunks, Read};
 use crate::server::connection::pulse::Pulse;
 
 /// The names that are looked for, in lower case.
@@ -13,7 +15,7 @@ const NAMES: [&[u8]; 2] = [b"content-length", b"transfer-encoding"];
 /// The longest of them, in bytes.
 const LONGEST: usize = 17;
 
-/// A head that comes in parts.
+/// A head that comes in parts, and the chunks behind it.
 #[derive(Debug, Default)]
 pub(super) struct Head {
     /// The beginning of the line that is being read, and how long the line is so far.
@@ -22,21 +24,41 @@ pub(super) struct Head {
     /// Whether a line that is not empty was read: empty ones before a request mean nothing.
     has_begun: bool,
     is_named: [bool; 2],
+    /// The body, once its head has ended.
+    chunks: Option<Chunks>,
 }
 
 impl Head {
-    /// Reads some bytes; whether the head has ended with them.
-    pub(super) fn read(&mut self, bytes: &[u8], pulse: &Pulse) -> bool {
-        for &byte in bytes {
+    /// Reads some bytes, up to the end of what has to be looked at.
+    pub(super) fn read(&mut self, bytes: &[u8], pulse: &Pulse) -> Read {
+        let mut behind = 0;
+        if self.chunks.is_none() {
+            let Some(end) = self.end(bytes, pulse) else { return Read::Part };
+            let [_, is_coded] = self.is_named;
+            if !is_coded {
+                return Read::End;
+            }
+            behind = end;
+        }
+        let chunks = self.chunks.get_or_insert_default();
+        match chunks.read(bytes.get(behind..).unwrap_or_default()) {
+            Read::Broken(good) => Read::Broken(behind + good),
+            read @ (Read::Part | Read::End) => read,
+        }
+    }
+
+    /// How many bytes there are up to the end of the head, if it is among them.
+    fn end(&mut self, bytes: &[u8], pulse: &Pulse) -> Option<usize> {
+        for (at, &byte) in bytes.iter().enumerate() {
             match byte {
                 b'\n' if self.len > 0 => (self.len, self.has_begun) = (0, true),
-                b'\n' if self.has_begun => return true,
+                b'\n' if self.has_begun => return Some(at + 1),
                 b'\n' | b'\r' => {}
                 b':' => self.name(pulse),
                 _ => self.add(byte),
             }
         }
-        false
+        None
     }
 
     fn add(&mut self, byte: u8) {
@@ -68,7 +90,7 @@ mod tests {
     /// Whether a head is in doubt, and how many of its bytes were read, in parts of `part` bytes.
     fn doubt(head: &str, part: usize) -> (bool, bool) {
         let (mut reading, pulse) = (Head::default(), Pulse::default());
-        let ended = head.as_bytes().chunks(part).any(|bytes| reading.read(bytes, &pulse));
+        let ended = head.as_bytes().chunks(part).any(|b| reading.end(b, &pulse).is_some());
         (pulse.is_ambiguous(), ended)
     }
 
@@ -89,6 +111,22 @@ mod tests {
                 assert_eq!(doubt(&head, part), (expected, true), "{head:?} by {part}");
             }
         }
+    }
+
+    #[test]
+    fn a_head_is_followed_by_chunks_where_it_says_so() {
+        let read = |fields, body| {
+            let head = format!("POST / HTTP/1.1\r\n{fields}\r\n");
+            let read = Head::default().read(format!("{head}{body}").as_bytes(), &Pulse::default());
+            (read, head.len())
+        };
+        let coded = "Transfer-Encoding: chunked\r\n";
+
+        assert_eq!(read("Content-Length: 5\r\n", "hello").0, Read::End);
+        assert_eq!(read(coded, "5\r\nhel").0, Read::Part);
+        assert_eq!(read(coded, "0\r\n\r\nGET").0, Read::End);
+        let (broken, head) = read(coded, "5;\r\nhello");
+        assert_eq!(broken, Read::Broken(head + 2));
     }
 
     proptest! {

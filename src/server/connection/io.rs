@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::server::connection::chunks::Read;
 use crate::server::connection::frames::Frames;
 use crate::server::connection::head::Head;
 use crate::server::connection::pulse::Pulse;
@@ -38,6 +39,8 @@ enum Reader {
     /// Heads of HTTP/1.1. Those that can have a body are looked into.
     Http1(Option<Box<Head>>),
     Http2(Box<Frames>),
+    /// None that may be handed on.
+    Broken,
 }
 
 impl<S> Noted<S> {
@@ -60,23 +63,29 @@ impl<S> Noted<S> {
         self.stream
     }
 
-    fn read(&mut self, bytes: &[u8]) {
-        let Some(first) = bytes.first() else { return };
-        match &mut self.reader {
+    /// Looks at bytes that came; how many of them are handed on.
+    fn read(&mut self, bytes: &[u8]) -> usize {
+        let Some(first) = bytes.first() else { return 0 };
+        let read = match &mut self.reader {
             Reader::Http1(head) => {
                 // GET and HEAD may have no body of unknown length (`check`), so nothing of them can
                 // be in doubt.
                 if self.pulse.heard() && !matches!(first, b'G' | b'H') {
                     *head = Some(Box::default());
                 }
-                if let Some(reading) = head
-                    && reading.read(bytes, &self.pulse)
-                {
+                let Some(reading) = head else { return bytes.len() };
+                let read = reading.read(bytes, &self.pulse);
+                if read == Read::End {
                     *head = None;
                 }
+                read
             }
             Reader::Http2(frames) => frames.read(bytes, &self.pulse),
-        }
+            Reader::Broken => return 0,
+        };
+        let Read::Broken(good) = read else { return bytes.len() };
+        self.reader = Reader::Broken;
+        good
     }
 
     fn wrote<'a>(
@@ -99,7 +108,7 @@ impl<S> Noted<S> {
     /// Whether bytes that come after our last word have to be read for it to arrive.
     fn lingers(&self) -> bool {
         match self.reader {
-            Reader::Http1(_) => self.pulse.has_unread(),
+            Reader::Http1(_) | Reader::Broken => self.pulse.has_unread(),
             Reader::Http2(_) => !self.pulse.is_stopping(),
         }
     }
@@ -112,6 +121,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if matches!(this.reader, Reader::Broken) {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         let before = buffer.filled().len();
         if this.first.is_empty() {
             ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
@@ -119,7 +131,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
             let fitting = this.first.len().min(buffer.remaining());
             buffer.put_slice(&this.first.split_to(fitting));
         }
-        this.read(buffer.filled().get(before..).unwrap_or_default());
+        let bytes = buffer.filled().get(before..).unwrap_or_default();
+        let (good, all) = (this.read(bytes), bytes.len());
+        if good < all {
+            // What was good is read first: it may be a head, and its answer says what is wrong.
+            buffer.set_filled(before + good);
+            if good == 0 {
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -20,6 +20,7 @@
 //!    (`a_resting_connection_is_small`)
 
 mod bell;
+mod chunks;
 mod drive;
 mod first;
 mod frames;
