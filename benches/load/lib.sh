@@ -57,12 +57,14 @@ await() {
   fail "it did not start: $(cat "$1" "$folder"/*.err 2>/dev/null)"
 }
 
-# Starts an edge over real prompts in a temporary store, on a plan without limits.
-# Sets edge_pid, edge_address, admin_address and key.
+# Starts an edge over real prompts in a temporary store, on a plan without limits. What is given ends
+# the section of the server. Sets edge_pid, edge_address, admin_address and key.
 start_edge() {
   export PROMPT_EDGE__CONFIG="$folder/config.toml"
   {
-    printf '[server]\nlisten = "127.0.0.1:0"\nworkers = 1\n%s\n' "${1:-}"
+    printf '[server]\n'
+    [[ ${1:-} == *'[[listeners]]'* ]] || printf 'listen = "127.0.0.1:0"\n'
+    printf 'workers = 1\n%s\n' "${1:-}"
     printf '[admin]\nlisten = "127.0.0.1:0"\n'
     printf '[store]\nurl = "sqlite:%s"\n' "$folder/store.db"
     printf '[log]\nlevel = "warn"\n'
@@ -76,7 +78,7 @@ start_edge() {
   edge_pid=$!
   started+=("$edge_pid")
   edge_address=$(await "$folder/edge.out" '127\.0\.0\.1:[0-9]+ ' "$edge_pid" | tr -d ' ')
-  admin_address=$(grep -Eo '127\.0\.0\.1:[0-9]+$' "$folder/edge.out")
+  admin_address=$(grep -Eo -m1 '127\.0\.0\.1:[0-9]+$' "$folder/edge.out")
 }
 
 # What a client asks for.
