@@ -337,6 +337,8 @@ impl Current {
         };
         let mut server = builder.with_cert_resolver(Arc::new(material.table()?));
         server.alpn_protocols = [HTTP2, HTTP1].map(Vec::from).into();
+        // Ours of the suites counts, as scanners ask for. All have forward secrecy and authenticate.
+        server.ignore_client_order = true;
         server.ticketer = ticketer;
         // Who cannot keep a ticket shakes hands anew: nothing is kept here for anybody.
         server.session_storage = Arc::new(NoServerSessionStorage {});
