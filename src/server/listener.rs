@@ -13,6 +13,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream};
 
 use crate::server::Address;
@@ -90,6 +92,9 @@ impl Listener {
             urls.push(match socket {
                 Socket::Tcp(socket) => {
                     socket.set_nonblocking(true)?;
+                    // Connections inherit it.
+                    #[cfg(target_os = "linux")]
+                    SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES)?;
                     format!("http://{}", socket.local_addr()?)
                 }
                 Socket::Unix(socket) => {
@@ -168,6 +173,12 @@ enum Sharing {
 
 /// How many connections wait to be accepted at most, as far as the system lets them.
 const BACKLOG: u32 = 4096;
+
+/// How much the system takes of an answer before it is on its way, in bytes, and at most one segment
+/// of its own more. Left to itself it takes megabytes: for a peer that does not read they would lie there
+/// until the connection is idle for too long, and nobody would see that it does not read.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 64 << 10;
 
 /// Removes the file of a socket that nobody listens on any more, as a crash leaves it.
 async fn remove_stale(path: &Path) -> io::Result<()> {
