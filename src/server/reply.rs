@@ -26,6 +26,10 @@ pub trait Service: Send + Sync + 'static {
 
     /// Answers one request from a connection with `peer`.
     fn call(&self, request: Request<Incoming>, peer: &Peer) -> Reply;
+
+    /// Counts a request that was refused before anybody looked at what it wants, and puts on its
+    /// answer what every answer carries.
+    fn refuse(&self, request: &Request<Incoming>, refused: Response) -> Response;
 }
 
 /// A response, at once or later.

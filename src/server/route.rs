@@ -54,6 +54,7 @@ struct Parts {
     edge: Edge,
     promptot: PromptOt,
     hooks: (Arc<Hooks>, Arc<RouteMetrics>),
+    refused: RouteMetrics,
     config: Live<Config>,
     in_flight: AtomicUsize,
     shed: Counter,
@@ -72,7 +73,9 @@ impl Router {
         let promptot = PromptOt::new(services.clone(), metrics);
         let hooks = (hooks, Arc::new(metrics.route(hooks::ROUTE)));
         let (in_flight, shed) = (AtomicUsize::new(0), metrics.shed("in_flight"));
-        let parts = Parts { services, clock, edge, promptot, hooks, config, in_flight, shed };
+        let refused = metrics.route(REFUSED);
+        let parts =
+            Parts { services, clock, edge, promptot, hooks, refused, config, in_flight, shed };
         Self { parts: Arc::new(parts), serves: Serves::ALL }
     }
 
@@ -234,6 +237,9 @@ impl Parts {
     }
 }
 
+/// What requests are counted under that are refused before their path is looked at.
+const REFUSED: &str = "none";
+
 const NO_ROUTE: Refusal = Refusal::NotFound { noun: Noun::Route };
 
 impl Service for Router {
@@ -248,6 +254,14 @@ impl Service for Router {
 
     fn call(&self, request: Request<Incoming>, peer: &Peer) -> Reply {
         self.ask(request, peer)
+    }
+
+    fn refuse(&self, request: &Request<Incoming>, refused: Response) -> Response {
+        let request_id = request_id::of(request.headers(), self.parts.clock.now());
+        let (route, status) = (&self.parts.refused, refused.status());
+        route.answered(request.method(), status, None);
+        log(route, status, Some("malformed"), &request_id);
+        signed(refused, request_id)
     }
 }
 
@@ -273,6 +287,11 @@ impl Service for Admin {
         let request_id = request_id::of(request.headers(), self.usage.clock.now());
         let admin = self.clone();
         Reply::Later(Box::pin(async move { signed(admin.answer(request).await, request_id) }))
+    }
+
+    fn refuse(&self, request: &Request<Incoming>, refused: Response) -> Response {
+        let request_id = request_id::of(request.headers(), self.usage.clock.now());
+        signed(refused, request_id)
     }
 }
 

@@ -503,8 +503,8 @@ pub struct RouteMetrics {
 const METHODS: [&str; 6] = ["GET", "HEAD", "QUERY", "POST", "OPTIONS", "OTHER"];
 
 /// The statuses told apart; [`RouteMetrics::recalled`] knows the first two, 0 is any other, which would be a mistake of ours.
-const STATUSES: [u16; 15] =
-    [200, 304, 400, 401, 403, 404, 405, 408, 413, 429, 500, 502, 503, 504, 0];
+const STATUSES: [u16; 17] =
+    [200, 304, 204, 400, 401, 403, 404, 405, 408, 413, 429, 500, 501, 502, 503, 504, 0];
 
 impl RouteMetrics {
     /// The route's template, as it stands in metrics and log lines.

@@ -234,6 +234,10 @@ impl Service for Named {
     fn call(&self, _: Request<Incoming>, _: &Peer) -> Reply {
         Reply::now(Response::new(Full::from(self.0)))
     }
+
+    fn refuse(&self, _: &Request<Incoming>, refused: Response) -> Response {
+        refused
+    }
 }
 
 async fn listening(address: SocketAddr) -> Listener {

@@ -75,7 +75,7 @@ where
             Some(response) => Reply::now(response),
             None => match check::http1(&request, has_body, pulse.is_ambiguous()) {
                 Ok(()) => service.call(request, peer),
-                Err(refused) => Reply::now(refused.respond()),
+                Err(refused) => Reply::now(service.refuse(&request, refused.respond())),
             },
         };
         Answering { reply, pulse: &pulse }

@@ -60,7 +60,7 @@ pub(super) async fn serve<S>(
             Some(response) => Reply::now(response),
             None => match check::http2(&request) {
                 Ok(()) => service.call(request, &peer),
-                Err(refused) => Reply::now(refused.respond()),
+                Err(refused) => Reply::now(service.refuse(&request, refused.respond())),
             },
         };
         Answering { reply, is_head, _asked: asked }

@@ -43,6 +43,14 @@ impl Service for Hello {
         }
         Reply::now(response)
     }
+
+    fn refuse(
+        &self,
+        _: &Request<Incoming>,
+        refused: Response<Full<Bytes>>,
+    ) -> Response<Full<Bytes>> {
+        refused
+    }
 }
 
 /// A peer, and the connection it has.

@@ -126,4 +126,8 @@ impl Service for Told {
             response
         }))
     }
+
+    fn refuse(&self, _: &Request<Incoming>, refused: Response) -> Response {
+        refused
+    }
 }
