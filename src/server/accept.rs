@@ -90,6 +90,7 @@ impl<S: Service> Door<S> {
             }
             return;
         };
+        A::give_up_after(&stream, config.deadlines.write);
         // Whoever reaches a Unix socket is on this machine.
         let peer = Peer::at(source.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         let (service, drain) = (Arc::clone(&self.service), self.drain.clone());
@@ -145,6 +146,10 @@ pub(super) trait Accept: Sized + Send + 'static {
     /// Every connection that waits already.
     fn accept_rest(self, each: impl FnMut(Self::Stream, Option<IpAddr>)) -> io::Result<()>;
 
+    /// Has the system break off a connection once its peer takes nothing of what lies there for it
+    /// for so long, be it still ours or closed. Nobody else sees that, or can free what lies there.
+    fn give_up_after(stream: &Self::Stream, time: Duration);
+
     /// Writes as far as the buffer goes, and closes.
     fn write_at_once(stream: Self::Stream, bytes: &[u8]) -> io::Result<()>;
 }
@@ -174,6 +179,13 @@ impl Accept for TcpListener {
         Ok(())
     }
 
+    fn give_up_after(stream: &TcpStream, time: Duration) {
+        #[cfg(target_os = "linux")]
+        if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(time)) {
+            tracing::debug!(%error, "TCP_USER_TIMEOUT cannot be set");
+        }
+    }
+
     fn write_at_once(stream: TcpStream, bytes: &[u8]) -> io::Result<()> {
         stream.into_std()?.write_all(bytes)
     }
@@ -199,6 +211,8 @@ impl Accept for UnixListener {
         }
         Ok(())
     }
+
+    fn give_up_after(_: &UnixStream, _: Duration) {}
 
     fn write_at_once(stream: UnixStream, bytes: &[u8]) -> io::Result<()> {
         stream.into_std()?.write_all(bytes)

@@ -26,6 +26,36 @@ fn in_flight(server: &Server, key: &str) -> Raw {
     open
 }
 
+/// What is wrong with a request does not keep its answer from being found again.
+#[tokio::test]
+async fn what_is_refused_before_its_path_is_looked_at_is_named_and_counted() {
+    let folder = Folder::with_project();
+    let server = folder.serve("");
+    for (request, status, id) in [
+        ("GET / HTTP/1.1\r\nX-Request-Id: job-7\r\n\r\n", 400, "job-7\r\n"),
+        ("GET / HTTP/1.1\r\nHost: a/b\r\nX-Request-Id: no id\r\n\r\n", 400, ""),
+        ("CONNECT edge:443 HTTP/1.1\r\nHost: edge\r\n\r\n", 405, ""),
+        ("NONSENSE / HTTP/1.1\r\nHost: edge\r\n\r\n", 501, ""),
+    ] {
+        let mut connection = Raw::to(server.address);
+        connection.send(request);
+        let answer = connection.rest();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {answer}");
+        assert!(answer.contains(&format!("x-request-id: {id}")), "{request}: {answer}");
+        assert!(!answer.contains("no id"), "{request}: {answer}");
+    }
+
+    let metrics = Client::to(server.admin).await.get("/metrics", &[]).await;
+    for labels in [
+        r#"method="GET",status="400"} 2"#,
+        r#"method="OTHER",status="405"} 1"#,
+        r#"method="OTHER",status="501"} 1"#,
+    ] {
+        let sample = format!("prompt_edge_http_requests_total{{route=\"none\",{labels}\n");
+        assert!(metrics.text().contains(&sample), "{sample}{}", metrics.text());
+    }
+}
+
 #[tokio::test]
 async fn a_demo_prints_a_request_that_works() {
     let folder = Folder::new();

@@ -104,6 +104,19 @@ async fn both_versions_are_spoken_with_modern_suites_alone() {
     assert_eq!(secured.handshakes("full"), 2);
 }
 
+#[tokio::test]
+async fn our_order_of_suites_counts() {
+    let authority = Authority::new();
+    let (_edge, secured) = served(&authority).await;
+
+    let callers = [Caller::of(&authority), Caller::preferring_last(&authority)];
+    for caller in callers {
+        let stream = caller.shake(secured.address, HOST).await.expect("both sides agree");
+        let suite = stream.get_ref().1.negotiated_cipher_suite().expect("there is one").suite();
+        assert_eq!(suite, CipherSuite::TLS13_AES_256_GCM_SHA384);
+    }
+}
+
 /// What a caller of ten years ago says: no extension, and suites by number.
 fn hello(version: u8, suites: &[u16]) -> Vec<u8> {
     let suites: Vec<u8> = suites.iter().flat_map(|suite| suite.to_be_bytes()).collect();

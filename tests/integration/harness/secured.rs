@@ -121,6 +121,17 @@ impl Caller {
         Self::made(config.expect("the certificate is the key's"))
     }
 
+    /// One that would rather have the suites that others like least.
+    pub(crate) fn preferring_last(authority: &Authority) -> Self {
+        let mut provider = aws_lc_rs::default_provider();
+        provider.cipher_suites.reverse();
+        let config = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_safe_default_protocol_versions()
+            .expect("the provider knows TLS")
+            .with_root_certificates(roots(authority));
+        Self::made(config.with_no_client_auth())
+    }
+
     /// One that can read signatures of this kind alone.
     pub(crate) fn reading(scheme: SignatureScheme, authority: &Authority) -> Self {
         let mut provider = aws_lc_rs::default_provider();
