@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::access::Peer;
 use crate::server::Config;
 use crate::server::check;
+use crate::server::connection::batch::Batch;
 use crate::server::connection::drive::{Served, drive};
 use crate::server::connection::first::First;
 use crate::server::connection::io::Noted;
@@ -66,9 +67,9 @@ pub(super) async fn serve<S>(
         Answering { reply, is_head, _asked: asked }
     });
     let mut watch = Watch::new(config.deadlines, true, first.since);
-    let stream = TokioIo::new(Noted::http2(stream, first.bytes, Arc::clone(&pulse)));
+    let batch = Batch::new(Noted::http2(stream, first.bytes, Arc::clone(&pulse)));
     let head_limit = u32::try_from(config.head_limit_bytes).unwrap_or(u32::MAX);
-    let mut connection = http2::Builder::new(Streams(drain.tasks().clone()))
+    let connection = http2::Builder::new(Streams(drain.tasks().clone()))
         .timer(TokioTimer::new())
         .keep_alive_interval(config.deadlines.ping)
         .keep_alive_timeout(config.deadlines.pong)
@@ -80,18 +81,48 @@ pub(super) async fn serve<S>(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .initial_stream_window_size(STREAM_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .serve_connection(stream, answer);
+        .serve_connection(TokioIo::new(batch.clone()), answer);
+    let mut connection = Batched { connection, batch };
     drive(&mut connection, (&pulse, &mut watch), &drain).await;
 }
 
-impl<I, F, E> Served for http2::Connection<I, F, E>
+/// A connection whose answers are sent when there is nothing more to do for it at the moment.
+struct Batched<S: AsyncRead + AsyncWrite, F: HttpService<Incoming>> {
+    connection: http2::Connection<TokioIo<Batch<S>>, F, Streams>,
+    batch: Batch<S>,
+}
+
+impl<S, F> Future for Batched<S, F>
 where
-    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
     F: HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible>,
-    E: Http2ServerConnExec<F::Future, Full<Bytes>>,
+    Streams: Http2ServerConnExec<F::Future, Full<Bytes>>,
+{
+    type Output = hyper::Result<()>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if let ended @ Poll::Ready(_) = Pin::new(&mut this.connection).poll(context) {
+            return ended;
+        }
+        match this.batch.poll_send(context) {
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "a peer cannot be written to");
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<S, F> Served for Batched<S, F>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible>,
+    Streams: Http2ServerConnExec<F::Future, Full<Bytes>>,
 {
     fn part(&mut self) {
-        Pin::new(self).graceful_shutdown();
+        Pin::new(&mut self.connection).graceful_shutdown();
     }
 }
 

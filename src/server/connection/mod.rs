@@ -19,6 +19,7 @@
 //! 2. A connection that asks nothing holds no buffer of ours or hyper's.
 //!    (`a_resting_connection_is_small`)
 
+mod batch;
 mod bell;
 mod chunks;
 mod drive;
