@@ -8,14 +8,13 @@ use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 use socket2::{SockFilter, SockRef};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::timeout;
 
 use crate::access::Peer;
 use crate::live::Live;
 use crate::server::Config;
-use crate::server::connection::{self, Protocol};
+use crate::server::connection::{self, Protocol, Stream};
 use crate::server::drain::Drain;
 use crate::server::places::Places;
 use crate::server::reply::Service;
@@ -90,7 +89,6 @@ impl<S: Service> Door<S> {
             }
             return;
         };
-        A::give_up_after(&stream, config.deadlines.write);
         // Whoever reaches a Unix socket is on this machine.
         let peer = Peer::at(source.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         let (service, drain) = (Arc::clone(&self.service), self.drain.clone());
@@ -120,7 +118,7 @@ async fn secured<S>(
     config: Config,
     drain: Drain,
 ) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Stream,
 {
     let accepted = tokio::select! {
         accepted = tls.accept(stream, config.deadlines.handshake) => accepted,
@@ -134,7 +132,7 @@ async fn secured<S>(
 
 /// A socket that connections are accepted from, and the way back to the standard library's.
 pub(super) trait Accept: Sized + Send + 'static {
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Stream: Stream;
 
     /// The next connection, and where it comes from.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Option<IpAddr>)>> + Send;
@@ -145,10 +143,6 @@ pub(super) trait Accept: Sized + Send + 'static {
 
     /// Every connection that waits already.
     fn accept_rest(self, each: impl FnMut(Self::Stream, Option<IpAddr>)) -> io::Result<()>;
-
-    /// Has the system break off a connection once its peer takes nothing of what lies there for it
-    /// for so long, be it still ours or closed. Nobody else sees that, or can free what lies there.
-    fn give_up_after(stream: &Self::Stream, time: Duration);
 
     /// Writes as far as the buffer goes, and closes.
     fn write_at_once(stream: Self::Stream, bytes: &[u8]) -> io::Result<()>;
@@ -179,13 +173,6 @@ impl Accept for TcpListener {
         Ok(())
     }
 
-    fn give_up_after(stream: &TcpStream, time: Duration) {
-        #[cfg(target_os = "linux")]
-        if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(time)) {
-            tracing::debug!(%error, "TCP_USER_TIMEOUT cannot be set");
-        }
-    }
-
     fn write_at_once(stream: TcpStream, bytes: &[u8]) -> io::Result<()> {
         stream.into_std()?.write_all(bytes)
     }
@@ -211,8 +198,6 @@ impl Accept for UnixListener {
         }
         Ok(())
     }
-
-    fn give_up_after(_: &UnixStream, _: Duration) {}
 
     fn write_at_once(stream: UnixStream, bytes: &[u8]) -> io::Result<()> {
         stream.into_std()?.write_all(bytes)

@@ -175,10 +175,10 @@ enum Sharing {
 const BACKLOG: u32 = 4096;
 
 /// How much the system takes of an answer before it is on its way, in bytes, and at most one segment
-/// of its own more. Left to itself it takes megabytes: for a peer that does not read they would lie there
-/// until the connection is idle for too long, and nobody would see that it does not read.
+/// of its own more. Left to itself it takes megabytes: nobody would see that a peer does not read until the
+/// connection is idle for too long.
 #[cfg(target_os = "linux")]
-const UNSENT_BYTES: u32 = 64 << 10;
+const UNSENT_BYTES: u32 = 16 << 10;
 
 /// Removes the file of a socket that nobody listens on any more, as a crash leaves it.
 async fn remove_stale(path: &Path) -> io::Result<()> {

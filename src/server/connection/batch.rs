@@ -36,6 +36,11 @@ impl<S> Batch<S> {
         Self(Arc::new(Mutex::new(waiting)))
     }
 
+    /// Does something with the stream.
+    pub(super) fn with(&self, act: impl FnOnce(&S)) {
+        act(&self.waiting().stream);
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting<S>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

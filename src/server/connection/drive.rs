@@ -21,6 +21,8 @@ pub(super) trait Served: Future<Output = hyper::Result<()>> + Unpin {
 pub(super) enum Ended {
     /// By itself, or it was cut.
     Over,
+    /// It was cut, and holds what its peer did not read.
+    Unread,
     /// It did not: nothing is asked, and it needs no buffers meanwhile.
     Resting,
 }
@@ -79,6 +81,10 @@ pub(super) async fn drive(
                 Poll::Ready(Verdict::Late(what)) => {
                     tracing::debug!(what, "a connection was cut: its peer took too long");
                     return Poll::Ready(Ended::Over);
+                }
+                Poll::Ready(Verdict::Unread) => {
+                    tracing::debug!("a connection was cut: its peer read too slowly");
+                    return Poll::Ready(Ended::Unread);
                 }
             }
         }

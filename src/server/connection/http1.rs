@@ -9,11 +9,10 @@ use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::Full;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use crate::access::Peer;
@@ -24,10 +23,10 @@ use crate::server::connection::first::First;
 use crate::server::connection::io::Noted;
 use crate::server::connection::pulse::Pulse;
 use crate::server::connection::recall;
+use crate::server::connection::stream::Stream;
 use crate::server::connection::watch::Watch;
 use crate::server::drain::Drain;
 use crate::server::reply::{Reply, Service};
-use crate::wire::Response;
 
 /// The smallest buffer that hyper can be given, in bytes.
 const LEAST_BUFFER: usize = 8 << 10;
@@ -53,6 +52,16 @@ pub(super) enum Writes {
     Gathered,
 }
 
+impl Writes {
+    /// How many bytes of a body hyper is handed at once: what is copied is held for each connection.
+    const fn at_once(self) -> usize {
+        match self {
+            Self::Copied => 64 << 10,
+            Self::Gathered => usize::MAX,
+        }
+    }
+}
+
 /// Serves a connection. Gives it back if it rests.
 pub(super) async fn serve<S>(
     (stream, first, is_stopping): (S, First, bool),
@@ -62,7 +71,7 @@ pub(super) async fn serve<S>(
     drain: &Drain,
 ) -> Option<Rested<S>>
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Stream,
 {
     let pulse = Arc::new(Pulse::default());
     if is_stopping {
@@ -78,7 +87,7 @@ where
                 Err(refused) => Reply::now(service.refuse(&request, refused.respond())),
             },
         };
-        Answering { reply, pulse: &pulse }
+        Answering { reply, pulse: &pulse, writes }
     });
     let head_limit = usize::try_from(config.head_limit_bytes).unwrap_or(usize::MAX);
     let mut watch = Watch::new(config.deadlines, false, first.since);
@@ -91,6 +100,10 @@ where
         .serve_connection(stream, answer);
     match drive(&mut connection, (&pulse, &mut watch), drain).await {
         Ended::Over => None,
+        Ended::Unread => {
+            connection.into_parts().io.inner().stream().abandon();
+            None
+        }
         Ended::Resting => {
             let parts = connection.into_parts();
             let (stream, read, since) = (parts.io.into_inner(), parts.read_buf, watch.since());
@@ -103,21 +116,22 @@ where
 impl<I, F> Served for http1::Connection<I, F>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin,
-    F: HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible>,
+    F: HttpService<Incoming, ResBody = Parts, Error = Infallible>,
 {
     fn part(&mut self) {
         Pin::new(self).graceful_shutdown();
     }
 }
 
-/// An answer, noted when it is there. hyper takes all of it then, shared and not copied.
+/// An answer, noted when hyper has all of it.
 struct Answering<'a> {
     reply: Reply,
-    pulse: &'a Pulse,
+    pulse: &'a Arc<Pulse>,
+    writes: Writes,
 }
 
 impl Future for Answering<'_> {
-    type Output = Result<Response, Infallible>;
+    type Output = Result<http::Response<Parts>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
@@ -125,8 +139,62 @@ impl Future for Answering<'_> {
         if this.pulse.is_stopping() || leaves_unread(response.status()) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        this.pulse.answer();
-        this.reply.take()
+        let at_once = this.writes.at_once();
+        // What hyper takes at once is written when it is flushed; of a long body that is only a part.
+        let is_whole = response.body().size_hint().lower() <= at_once as u64;
+        let ending = if is_whole { None } else { Some(Ending(Arc::clone(this.pulse))) };
+        if is_whole {
+            this.pulse.answer();
+        }
+        let parts = |whole| Parts { whole, rest: Bytes::new(), at_once, _ending: ending };
+        this.reply.take().map_ok(|response| response.map(parts))
+    }
+}
+
+/// A body in parts. What is to be copied is asked for as it is sent.
+struct Parts {
+    whole: Full<Bytes>,
+    /// What is left of a long one.
+    rest: Bytes,
+    at_once: usize,
+    _ending: Option<Ending>,
+}
+
+/// Notes, when it is dropped with the body, that hyper has all of a long answer.
+struct Ending(Arc<Pulse>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.answer();
+    }
+}
+
+impl Body for Parts {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        if this.rest.is_empty() {
+            let frame = ready!(Pin::new(&mut this.whole).poll_frame(context));
+            let Some(Ok(bytes)) = frame.map(|Ok(frame)| frame.into_data()) else {
+                return Poll::Ready(None);
+            };
+            this.rest = bytes;
+        }
+        let part = this.rest.split_to(this.at_once.min(this.rest.len()));
+        Poll::Ready(Some(Ok(Frame::data(part))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.whole.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64 + self.whole.size_hint().lower())
     }
 }
 

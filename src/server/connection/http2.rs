@@ -21,11 +21,12 @@ use crate::access::Peer;
 use crate::server::Config;
 use crate::server::check;
 use crate::server::connection::batch::Batch;
-use crate::server::connection::drive::{Served, drive};
+use crate::server::connection::drive::{Ended, Served, drive};
 use crate::server::connection::first::First;
 use crate::server::connection::io::Noted;
 use crate::server::connection::pulse::{Asked, Pulse};
 use crate::server::connection::recall;
+use crate::server::connection::stream::Stream;
 use crate::server::connection::watch::Watch;
 use crate::server::drain::Drain;
 use crate::server::reply::{Reply, Service};
@@ -48,7 +49,7 @@ pub(super) async fn serve<S>(
     config: Config,
     drain: Drain,
 ) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Stream,
 {
     let pulse = Arc::new(Pulse::default());
     if is_stopping {
@@ -83,7 +84,9 @@ pub(super) async fn serve<S>(
         .max_send_buf_size(SEND_BUFFER)
         .serve_connection(TokioIo::new(batch.clone()), answer);
     let mut connection = Batched { connection, batch };
-    drive(&mut connection, (&pulse, &mut watch), &drain).await;
+    if drive(&mut connection, (&pulse, &mut watch), &drain).await == Ended::Unread {
+        connection.batch.with(|noted| noted.stream().abandon());
+    }
 }
 
 /// A connection whose answers are sent when there is nothing more to do for it at the moment.

@@ -58,7 +58,12 @@ impl<S> Noted<S> {
         Self { stream, first, pulse, reader, is_shut: false, discarded: 0 }
     }
 
-    /// The stream. What was read of it first has been given back by the first read.
+    /// The stream.
+    pub(super) fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// The same, given back. What was read of it first has been given back by the first read.
     pub(super) fn into_inner(self) -> S {
         self.stream
     }

@@ -30,6 +30,7 @@ mod http1;
 mod http2;
 mod io;
 mod pulse;
+mod stream;
 mod watch;
 
 #[cfg(test)]
@@ -39,7 +40,6 @@ use std::sync::Arc;
 
 use http::{Request, Uri};
 use hyper::body::{Body, Incoming};
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::access::Peer;
 use crate::server::Config;
@@ -47,6 +47,8 @@ use crate::server::drain::Drain;
 use crate::server::reply::Service;
 use crate::wire::Response;
 use crate::wire::heeded::Heeded;
+
+pub use stream::Stream;
 
 use first::Wait;
 use http1::Writes;
@@ -71,7 +73,7 @@ pub async fn serve<S>(
     config: Config,
     drain: Drain,
 ) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Stream,
 {
     let mut wait = Wait::new(protocol, &config.deadlines);
     let mut writes = Writes::Copied;

@@ -53,6 +53,11 @@ impl Service for Hello {
     }
 }
 
+impl Stream for DuplexStream {
+    /// What is not taken goes with the pipe.
+    fn abandon(&self) {}
+}
+
 /// A peer, and the connection it has.
 struct Peering {
     peer: DuplexStream,

@@ -42,6 +42,8 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(super) enum Verdict {
     /// The peer took too long, at what is named: it is cut.
     Late(&'static str),
+    /// The peer took too long to read: it is cut, and what is left for it thrown away.
+    Unread,
     /// It is asked to leave.
     Part,
     /// HTTP/1.1: nothing was asked for a look, and it needs no buffers; or it needs other ones.
@@ -170,7 +172,7 @@ impl Watch {
         let taken = pulse.stalled();
         let fresh = self.pace(now);
         self.stalled = taken.map(|taken| passed(self.stalled.unwrap_or(fresh), taken, now));
-        self.stalled.map(|pace| (pace.due(), Verdict::Late("answer")))
+        self.stalled.map(|pace| (pace.due(), Verdict::Unread))
     }
 
     /// Answers of HTTP/2 wait for the windows of their streams.
@@ -184,7 +186,7 @@ impl Watch {
             let pace = passed(pace, mem::take(&mut owed.taken), now);
             owed.pace.insert(pace).due()
         });
-        dues.min().map(|due| (due, Verdict::Late("answer")))
+        dues.min().map(|due| (due, Verdict::Unread))
     }
 
     fn pace(&self, now: Instant) -> Pace {
