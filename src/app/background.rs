@@ -7,10 +7,12 @@
 //! | touch     | writes down when keys were used                             | `keys.touch_interval`|
 //! | tend      | keeps the leases in use, gives back the others              | a quarter of a lease |
 //! | keep      | writes the snapshot                                         | `snapshot.interval`  |
+//! | tidy      | has the allocator give back what is not used any more       | every two seconds    |
 //!
 //! Each goes on while the edge still accepts, and ends when it stops; touch and keep do their work
 //! once more then.
 
+use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +40,17 @@ impl Assembly {
         }
         tasks.spawn(Arc::clone(self).touch());
         tasks.spawn(Arc::clone(self).tend());
+        tasks.spawn(Arc::clone(self).tidy());
         tasks.spawn_blocking(tokens::warm);
+    }
+
+    /// Has the allocator give memory back, until the drain begins: mimalloc looks for pages that nobody
+    /// has used for a second when a page is freed, and after a peak none may be for a long time. A block
+    /// of this size is a page of its own.
+    async fn tidy(self: Arc<Self>) {
+        while timeout(TIDY, self.drain.stopping()).await.is_err() {
+            drop(black_box(Vec::<u8>::with_capacity(PAGE_OF_ITS_OWN)));
+        }
     }
 
     /// Applies what the store says has changed, until the drain begins.
@@ -191,6 +203,12 @@ impl Assembly {
         }
     }
 }
+
+/// How often the allocator is asked to.
+const TIDY: Duration = Duration::from_secs(2);
+
+/// More than mimalloc has several of in one page, in bytes.
+const PAGE_OF_ITS_OWN: usize = 1 << 20;
 
 /// How long the store is left alone after it failed to say what has changed; an origin at first.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -14,9 +14,9 @@ use tokio::time::timeout;
 use crate::access::Peer;
 use crate::live::Live;
 use crate::server::Config;
-use crate::server::connection::{self, Protocol, Stream};
+use crate::server::connection::{self, Protocol, Stream, Terms};
 use crate::server::drain::Drain;
-use crate::server::places::Places;
+use crate::server::places::{Place, Places};
 use crate::server::reply::Service;
 use crate::server::tls::Tls;
 
@@ -79,7 +79,7 @@ impl<S: Service> Door<S> {
     /// no task is made for it.
     fn admit<A: Accept>(&self, stream: A::Stream, source: Option<IpAddr>) {
         // A connection keeps what held when it was accepted.
-        let config = **self.config.load();
+        let config = Arc::clone(&self.config.load());
         let Some(place) = self.places.take(source, &config) else {
             // Its buffer is empty and takes the few bytes; the runtime, which may not know yet that
             // it is writable, is not asked.
@@ -92,42 +92,30 @@ impl<S: Service> Door<S> {
         // Whoever reaches a Unix socket is on this machine.
         let peer = Peer::at(source.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         let (service, drain) = (Arc::clone(&self.service), self.drain.clone());
+        let terms = Terms { service, config, drain, place };
         let tasks = self.drain.tasks();
-        let Some(tls) = self.tls.clone() else {
-            let connection = (stream, Protocol::Unsaid, peer);
-            let served = connection::serve(connection, service, config, drain);
-            tasks.spawn_here(async move {
-                served.await;
-                drop(place);
-            });
-            return;
+        match self.tls.clone() {
+            None => tasks.spawn_here(connection::serve(stream, (Protocol::Unsaid, peer), terms)),
+            Some(tls) => tasks.spawn_here(secured(stream, peer, tls, terms)),
         };
-        let served = secured((stream, peer), tls, service, config, drain);
-        tasks.spawn_here(async move {
-            served.await;
-            drop(place);
-        });
     }
 }
 
 /// Serves a connection over TLS, once both sides have agreed on it.
-async fn secured<S>(
-    (stream, peer): (S, Peer),
-    tls: Arc<Tls>,
-    service: Arc<impl Service>,
-    config: Config,
-    drain: Drain,
-) where
+async fn secured<S>(stream: S, peer: Peer, tls: Arc<Tls>, terms: Terms<impl Service, Place>)
+where
     S: Stream,
 {
+    let deadline = terms.config.deadlines.handshake;
+    // The state of a handshake, and then of TLS, is large: it is not kept room for in the task.
     let accepted = tokio::select! {
-        accepted = tls.accept(stream, config.deadlines.handshake) => accepted,
-        () = drain.insisting() => return,
+        accepted = Box::pin(tls.accept(stream, deadline)) => accepted,
+        () = terms.drain.insisting() => return,
     };
-    if let Ok((stream, protocol, identity)) = accepted {
-        let connection = (stream, protocol, Peer { identity: identity.map(Arc::new), ..peer });
-        connection::serve(connection, service, config, drain).await;
-    }
+    drop(tls);
+    let Ok((stream, protocol, identity)) = accepted else { return };
+    let peer = Peer { identity: identity.map(Arc::new), ..peer };
+    connection::serve(Box::new(stream), (protocol, peer), terms).await;
 }
 
 /// A socket that connections are accepted from, and the way back to the standard library's.

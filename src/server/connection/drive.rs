@@ -56,11 +56,12 @@ pub(super) async fn drive(
             }
             // HTTP/2 has a way to say so at any time. On HTTP/1.1 the next answer says it; who asks
             // nothing is given the time to.
-            let is_due = match watch.is_http2() {
-                true => pulse.is_stopping(),
-                false => parting.as_mut().poll(rare).is_ready(),
-            };
-            if is_due && !watch.is_ending() {
+            let is_due = !watch.is_ending()
+                && match watch.is_http2() {
+                    true => pulse.is_stopping(),
+                    false => parting.as_mut().poll(rare).is_ready(),
+                };
+            if is_due {
                 watch.end();
             }
         }

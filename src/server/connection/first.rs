@@ -4,6 +4,7 @@
 //! hyper's are given back when a connection rests.
 
 use std::future::poll_fn;
+use std::mem;
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::server::Deadlines;
 use crate::server::connection::Protocol;
 use crate::server::connection::frames::PREFACE;
+use crate::server::connection::watch::{LOOK, Looks, Watch};
 use crate::server::drain::Drain;
 
 /// What is waited for.
@@ -20,26 +22,30 @@ use crate::server::drain::Drain;
 pub(super) struct Wait {
     /// What the bytes are expected to be.
     protocol: Protocol,
-    /// Until when the first of them has to come.
+    /// Since when, and until when the first of them has to come.
+    since: Instant,
     until: Instant,
     /// Those that are here already.
     read: Bytes,
+    /// How the next request is to be watched, if it comes at once.
+    looks: Looks,
 }
 
 impl Wait {
     /// For the first byte of a new connection.
     pub(super) fn new(protocol: Protocol, deadlines: &Deadlines) -> Self {
-        let until = Instant::now() + deadlines.first_byte;
-        Self { protocol, until, read: Bytes::new() }
+        let since = Instant::now();
+        let (until, looks) = (since + deadlines.first_byte, Looks::default());
+        Self { protocol, since, until, read: Bytes::new(), looks }
     }
 
-    /// For the next request on a connection of HTTP/1.1 that has rested since `since`, and of which
-    /// `read` came with the one before.
-    pub(super) fn resting(read: Bytes, since: Instant, deadlines: &Deadlines) -> Self {
-        let until = since + deadlines.idle;
+    /// For the next request on a connection of HTTP/1.1 that rests, and of which `read` came with the
+    /// one before.
+    pub(super) fn resting(read: Bytes, watch: &Watch, deadlines: &Deadlines) -> Self {
+        let (since, looks) = (watch.since(), watch.looks().longer());
         // An empty part holds all of the buffer it is a part of.
         let read = if read.is_empty() { Bytes::new() } else { read };
-        Self { protocol: Protocol::Http1, until, read }
+        Self { protocol: Protocol::Http1, since, until: since + deadlines.idle, read, looks }
     }
 }
 
@@ -52,12 +58,14 @@ pub(super) struct First {
     pub(super) protocol: Protocol,
     /// When the first of them came.
     pub(super) since: Instant,
+    /// How it is to be watched.
+    pub(super) looks: Looks,
 }
 
 /// Waits for the first bytes. `None` if there are none in time, or the process ended meanwhile.
 pub(super) async fn bytes<S>(
     stream: &mut S,
-    wait: Wait,
+    wait: &mut Wait,
     deadlines: &Deadlines,
     drain: &Drain,
 ) -> Option<First>
@@ -65,8 +73,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     if !wait.read.is_empty() {
-        let (bytes, protocol) = (wait.read, wait.protocol);
-        return Some(First { bytes, protocol, since: Instant::now() });
+        let (bytes, protocol, looks) = (mem::take(&mut wait.read), wait.protocol, wait.looks);
+        return Some(First { bytes, protocol, since: Instant::now(), looks });
     }
     let mut buffer = [0; PREFACE.len()];
     let mut buffer = ReadBuf::new(&mut buffer);
@@ -89,7 +97,8 @@ where
         Protocol::Unsaid => Protocol::Http1,
         said @ (Protocol::Http1 | Protocol::Http2) => said,
     };
-    Some(First { bytes: Bytes::copy_from_slice(buffer.filled()), protocol, since })
+    let looks = if since - wait.since < LOOK { wait.looks } else { Looks::default() };
+    Some(First { bytes: Bytes::copy_from_slice(buffer.filled()), protocol, since, looks })
 }
 
 /// Whether bytes can still become the preface of HTTP/2, and can still not.
@@ -102,4 +111,30 @@ async fn more(stream: &mut (impl AsyncRead + Unpin), buffer: &mut ReadBuf<'_>) -
     let before = buffer.filled().len();
     let read = poll_fn(|context| Pin::new(&mut *stream).poll_read(context, buffer)).await;
     (read.is_ok() && buffer.filled().len() > before).then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt, duplex};
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::server::Config;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_soon_after_a_rest_is_to_rest_later() {
+        let (deadlines, drain) = (Config::default().deadlines, Drain::default());
+        let once = Looks::default();
+        for (after, looks) in [(LOOK / 2, once.longer()), (2 * LOOK, once)] {
+            let (mut peer, mut stream) = duplex(64);
+            let watch = Watch::new(deadlines, false, (Instant::now(), once));
+            let mut wait = Wait::resting(Bytes::new(), &watch, &deadlines);
+            advance(after).await;
+            peer.write_all(b"GET /").await.unwrap();
+
+            let first = bytes(&mut stream, &mut wait, &deadlines, &drain).await.unwrap();
+
+            assert_eq!((&*first.bytes, first.looks), (&b"GET /"[..], looks), "after {after:?}");
+        }
+    }
 }

@@ -13,13 +13,12 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::time::Instant;
 
 use crate::access::Peer;
 use crate::server::Config;
 use crate::server::check;
 use crate::server::connection::drive::{Ended, Served, drive};
-use crate::server::connection::first::First;
+use crate::server::connection::first::{First, Wait};
 use crate::server::connection::io::Noted;
 use crate::server::connection::pulse::Pulse;
 use crate::server::connection::recall;
@@ -35,10 +34,8 @@ const LEAST_BUFFER: usize = 8 << 10;
 pub(super) struct Rested<S> {
     /// Its stream.
     pub(super) stream: S,
-    /// What was read of it and not asked for.
-    pub(super) read: Bytes,
-    /// Since when nothing was asked.
-    pub(super) since: Instant,
+    /// What is to be waited for.
+    pub(super) wait: Wait,
     /// How its answers are written from now on.
     pub(super) writes: Writes,
 }
@@ -90,7 +87,7 @@ where
         Answering { reply, pulse: &pulse, writes }
     });
     let head_limit = usize::try_from(config.head_limit_bytes).unwrap_or(usize::MAX);
-    let mut watch = Watch::new(config.deadlines, false, first.since);
+    let mut watch = Watch::new(config.deadlines, false, (first.since, first.looks));
     let stream = TokioIo::new(Noted::http1(stream, first.bytes, Arc::clone(&pulse)));
     // hyper's own deadline for heads costs a tenth of a request, and bounds idleness too.
     let mut connection = http1::Builder::new()
@@ -106,9 +103,9 @@ where
         }
         Ended::Resting => {
             let parts = connection.into_parts();
-            let (stream, read, since) = (parts.io.into_inner(), parts.read_buf, watch.since());
+            let wait = Wait::resting(parts.read_buf, &watch, &config.deadlines);
             let writes = if pulse.is_outgrown() { Writes::Gathered } else { writes };
-            Some(Rested { stream: stream.into_inner(), read, since, writes })
+            Some(Rested { stream: parts.io.into_inner().into_inner(), wait, writes })
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::server::connection::io::Noted;
 use crate::server::connection::pulse::{Asked, Pulse};
 use crate::server::connection::recall;
 use crate::server::connection::stream::Stream;
-use crate::server::connection::watch::Watch;
+use crate::server::connection::watch::{Looks, Watch};
 use crate::server::drain::Drain;
 use crate::server::reply::{Reply, Service};
 use crate::tasks::Tasks;
@@ -46,7 +46,7 @@ const SEND_BUFFER: usize = 256 << 10;
 pub(super) async fn serve<S>(
     (stream, first, is_stopping): (S, First, bool),
     (service, peer): (Arc<impl Service>, Peer),
-    config: Config,
+    config: Arc<Config>,
     drain: Drain,
 ) where
     S: Stream,
@@ -67,7 +67,7 @@ pub(super) async fn serve<S>(
         };
         Answering { reply, is_head, _asked: asked }
     });
-    let mut watch = Watch::new(config.deadlines, true, first.since);
+    let mut watch = Watch::new(config.deadlines, true, (first.since, Looks::SELDOM));
     let batch = Batch::new(Noted::http2(stream, first.bytes, Arc::clone(&pulse)));
     let head_limit = u32::try_from(config.head_limit_bytes).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(Streams(drain.tasks().clone()))

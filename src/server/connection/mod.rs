@@ -64,30 +64,51 @@ pub enum Protocol {
     Unsaid,
 }
 
+/// What a connection is served with.
+#[derive(Debug)]
+pub struct Terms<S, P> {
+    /// Who answers.
+    pub service: Arc<S>,
+    /// What held when it was accepted.
+    pub config: Arc<Config>,
+    /// What ends it.
+    pub drain: Drain,
+    /// What it holds for as long as it lasts.
+    pub place: P,
+}
+
 /// Serves HTTP until the peer leaves, a deadline passes or the drain ends it.
 ///
 /// A connection that comes after the process was told to stop is served once.
-pub async fn serve<S>(
-    (mut stream, protocol, peer): (S, Protocol, Peer),
-    service: Arc<impl Service>,
-    config: Config,
-    drain: Drain,
-) where
+pub fn serve<S>(
+    mut stream: S,
+    (protocol, peer): (Protocol, Peer),
+    terms: Terms<impl Service, impl Send + 'static>,
+) -> impl Future<Output = ()> + Send
+where
     S: Stream,
 {
-    let mut wait = Wait::new(protocol, &config.deadlines);
+    let mut wait = Wait::new(protocol, &terms.config.deadlines);
     let mut writes = Writes::Copied;
-    while let Some(first) = first::bytes(&mut stream, wait, &config.deadlines, &drain).await {
-        let is_http2 = first.protocol == Protocol::Http2;
-        let begun = (stream, first, drain.is_stopping());
-        if is_http2 {
-            Box::pin(http2::serve(begun, (service, peer), config, drain)).await;
-            return;
+    // An async function has room for its arguments twice, and this one is kept for each connection.
+    // What is not needed while it rests is in a box.
+    async move {
+        // All of it is held, and its place with it.
+        let terms = &terms;
+        let Terms { service, config, drain, .. } = terms;
+        while let Some(first) = first::bytes(&mut stream, &mut wait, &config.deadlines, drain).await
+        {
+            let is_http2 = first.protocol == Protocol::Http2;
+            let begun = (stream, first, drain.is_stopping());
+            if is_http2 {
+                let answers = (Arc::clone(service), peer);
+                Box::pin(http2::serve(begun, answers, Arc::clone(config), drain.clone())).await;
+                return;
+            }
+            let served = http1::serve(begun, writes, (&**service, &peer), config, drain);
+            let Some(rested) = Box::pin(served).await else { return };
+            (stream, wait, writes) = (rested.stream, rested.wait, rested.writes);
         }
-        let served = http1::serve(begun, writes, (&*service, &peer), &config, &drain).await;
-        let Some(rested) = served else { return };
-        (stream, writes) = (rested.stream, rested.writes);
-        wait = Wait::resting(rested.read, rested.since, &config.deadlines);
     }
 }
 

@@ -30,3 +30,9 @@ impl<S: Stream> Stream for TlsStream<S> {
         stream.abandon();
     }
 }
+
+impl<S: Stream> Stream for Box<S> {
+    fn abandon(&self) {
+        (**self).abandon();
+    }
+}

@@ -70,10 +70,10 @@ impl Peering {
     fn over(protocol: Protocol) -> Self {
         let (peer, stream) = duplex(AHEAD);
         let drain = Drain::default();
-        let connection = (stream, protocol, Peer::at([127, 0, 0, 1].into()));
-        let service = Arc::new(Hello::default());
-        let serving = serve(connection, service, Config::default(), drain.clone());
-        let served = drain.tasks().spawn(serving);
+        let (peer_is, service) = (Peer::at([127, 0, 0, 1].into()), Arc::new(Hello::default()));
+        let (config, place) = (Arc::new(Config::default()), ());
+        let terms = Terms { service, config, drain: drain.clone(), place };
+        let served = drain.tasks().spawn(serve(stream, (protocol, peer_is), terms));
         Self { peer, served, drain, began: Instant::now() }
     }
 
@@ -324,6 +324,22 @@ async fn a_stop_answers_what_is_arriving_and_then_ends_what_is_idle() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_worked_on_outlives_the_time_of_those_who_ask_nothing() {
+    let mut asked = Peering::new();
+    asked.send("GET /slow HTTP/1.1\r\nHost: edge\r\n\r\n").await;
+    tokio::task::yield_now().await;
+    let drain = asked.drain.clone();
+    let patience = Duration::from_secs(100);
+    let stopping = Handle::current().spawn(async move { drain.finish(patience).await });
+
+    asked.until("xxxxx").await;
+
+    assert_within("answered", asked.began.elapsed(), exactly(60));
+    assert!(patience / 10 + 2 * LOOK < asked.began.elapsed(), "it was looked at since");
+    assert!(stopping.await.unwrap(), "by itself");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_comes_after_the_stop_is_served_once() {
     for bytes in [GET, &[GET, GET].concat()] {
         let mut peering = Peering::new();
@@ -364,7 +380,7 @@ fn a_resting_connection_is_small() {
                 peering.until("xxxxx").await;
                 peerings.push(peering);
             }
-            sleep_until(Instant::now() + Duration::from_secs(10)).await;
+            sleep_until(Instant::now() + Duration::from_millis(250)).await;
         });
     };
     let mut first = Vec::with_capacity(MANY);
@@ -374,6 +390,6 @@ fn a_resting_connection_is_small() {
 
     // With the pipe to its peer.
     let each = taken.bytes_current / MANY as i64;
-    assert!(each < 4 << 10, "{each} bytes for each connection");
+    assert!(each < 2500, "{each} bytes for each connection");
     assert!(peerings.iter().all(|peering| !peering.served.is_finished()));
 }

@@ -1,8 +1,8 @@
 //! When a peer has taken too long.
 //!
 //! The hot path notes what a connection is at, not since when: it reads no clock and touches no
-//! timer. One timer per connection fires every [`LOOK`] at the latest, and what has not changed
-//! since the last look has lasted at least as long. Where the peer has the turn and a short deadline
+//! timer. One timer per connection fires every [`LOOK`] at the latest ([`Looks`]), and what has not
+//! changed since the last look has lasted at least as long. Where the peer has the turn and a short deadline
 //! runs, a look is taken at once, and the timer set to that deadline.
 //!
 //! | what                                    | deadline                       | precision      |
@@ -31,7 +31,33 @@ use crate::server::connection::pulse::{Phase, Pulse};
 use crate::wire::pace::Pace;
 
 /// The longest time between two looks at a connection.
-const LOOK: Duration = Duration::from_secs(2);
+pub(super) const LOOK: Duration = Duration::from_secs(2);
+
+/// The shortest.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+
+/// How long it is from one look at a connection to the next.
+///
+/// Short at first: who asks once gives its buffers back soon. Twice as long whenever a request came
+/// meanwhile: who asks on is looked at seldom, and keeps them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Looks(Duration);
+
+impl Default for Looks {
+    fn default() -> Self {
+        Self(FIRST_LOOK)
+    }
+}
+
+impl Looks {
+    /// Those that are the furthest apart.
+    pub(super) const SELDOM: Self = Self(LOOK);
+
+    /// Those that are twice as far apart, as far as that goes.
+    pub(super) fn longer(self) -> Self {
+        Self((2 * self.0).min(LOOK))
+    }
+}
 
 /// How long bytes that nobody wants are read before a connection is closed, so that what was said
 /// is not lost in a reset (RFC 9112 §9.6).
@@ -55,7 +81,7 @@ pub(super) enum Verdict {
 pub(super) struct Watch {
     deadlines: Deadlines,
     is_http2: bool,
-    look: Duration,
+    looks: Looks,
     timer: Pin<Box<Sleep>>,
     /// What the last look saw, and since when it may have been so.
     turn: (Phase, u32),
@@ -68,13 +94,16 @@ pub(super) struct Watch {
 
 impl Watch {
     /// The watch over a connection whose head began at `since`.
-    pub(super) fn new(deadlines: Deadlines, is_http2: bool, since: Instant) -> Self {
-        let look = LOOK.min(deadlines.idle / 4);
+    pub(super) fn new(
+        deadlines: Deadlines,
+        is_http2: bool,
+        (since, looks): (Instant, Looks),
+    ) -> Self {
         Self {
             deadlines,
             is_http2,
-            look,
-            timer: Box::pin(sleep_until(since + look)),
+            looks,
+            timer: Box::pin(sleep_until(since + looks.0.min(deadlines.idle / 4))),
             turn: (Phase::Head, 1),
             since,
             stalled: None,
@@ -86,6 +115,11 @@ impl Watch {
     /// Since when nothing was asked, if nothing is.
     pub(super) fn since(&self) -> Instant {
         self.since
+    }
+
+    /// How far apart its looks are.
+    pub(super) fn looks(&self) -> Looks {
+        self.looks
     }
 
     /// Whether the process ends.
@@ -128,7 +162,7 @@ impl Watch {
         ];
         // A timer that every look sets anew would never fire.
         let next = Some(self.timer.deadline()).filter(|next| *next > now);
-        let next = next.unwrap_or(now + self.look);
+        let next = next.unwrap_or(now + self.every());
         let next = dues.into_iter().flatten().try_fold(next, |next, (due, verdict)| {
             if due <= now { Err(verdict) } else { Ok(next.min(due)) }
         });
@@ -141,6 +175,9 @@ impl Watch {
     /// Notes what has changed since the last look.
     fn follow(&mut self, pulse: &Pulse, now: Instant) {
         let turn = pulse.turn();
+        if turn.1 != self.turn.1 {
+            self.looks = self.looks.longer();
+        }
         let is_busy = turn.0 == Phase::Idle && !pulse.is_quiet();
         if turn != self.turn || is_busy {
             (self.turn, self.since) = (turn, now);
@@ -162,7 +199,7 @@ impl Watch {
             Phase::Idle if self.has_parted => (pong, Verdict::Late("parting")),
             Phase::Idle if self.is_http2 => (idle, Verdict::Part),
             Phase::Idle if pulse.is_outgrown() => (Duration::ZERO, Verdict::Rest),
-            Phase::Idle => (self.look, Verdict::Rest),
+            Phase::Idle => (self.every(), Verdict::Rest),
         };
         Some((self.since + after, verdict))
     }
@@ -189,6 +226,11 @@ impl Watch {
         dues.min().map(|due| (due, Verdict::Unread))
     }
 
+    /// How long it is to the next look.
+    fn every(&self) -> Duration {
+        self.looks.0.min(self.deadlines.idle / 4)
+    }
+
     fn pace(&self, now: Instant) -> Pace {
         Pace::from(now, self.deadlines.write, self.deadlines.min_rate)
     }
@@ -197,4 +239,47 @@ impl Watch {
 fn passed(mut pace: Pace, bytes: u64, now: Instant) -> Pace {
     pace.pass(bytes, now);
     pace
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::server::Config;
+
+    fn answer_one(pulse: &Pulse) {
+        pulse.heard();
+        pulse.ask(false);
+        pulse.answer();
+        pulse.flushed();
+    }
+
+    /// How long after the last of some requests a connection rests, and how it is looked at by then.
+    async fn rests_after(requests: u32, apart: Duration) -> (Duration, Looks) {
+        let (pulse, began) = (Pulse::default(), (Instant::now(), Looks::default()));
+        let mut watch = Watch::new(Config::default().deadlines, false, began);
+        answer_one(&pulse);
+        for _ in 1..requests {
+            let verdict = timeout(apart, poll_fn(|context| watch.poll(context, &pulse))).await;
+            assert!(verdict.is_err(), "{verdict:?} between two requests");
+            answer_one(&pulse);
+        }
+        let last = Instant::now();
+        assert_eq!(poll_fn(|context| watch.poll(context, &pulse)).await, Verdict::Rest);
+        (last.elapsed(), watch.looks())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_once_rests_soon_and_who_asks_on_does_not() {
+        let (once, looks) = rests_after(1, Duration::ZERO).await;
+        assert!(FIRST_LOOK <= once && once <= 2 * FIRST_LOOK + FIRST_LOOK / 10, "{once:?}");
+        assert_eq!(looks, Looks::default());
+
+        let (often, looks) = rests_after(50, FIRST_LOOK / 2).await;
+        assert!(LOOK <= often && often <= 2 * LOOK + LOOK / 10, "{often:?}");
+        assert_eq!(looks, Looks::SELDOM);
+    }
 }

@@ -11,7 +11,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use prompt_edge::access::Peer;
 use prompt_edge::model::Refusal;
-use prompt_edge::server::connection::{self, Protocol};
+use prompt_edge::server::connection::{self, Protocol, Terms};
 use prompt_edge::server::{Config, Deadlines, Drain, Reply, Service};
 use prompt_edge::wire::Response;
 use prompt_edge::wire::body::{self, Limits};
@@ -43,14 +43,15 @@ impl Door {
         listener.set_nonblocking(true).expect("a socket can be told not to block");
         let (drain, told) = (Drain::default(), Arc::new(Told::of(&config)));
         let (serving, service) = (drain.clone(), Arc::clone(&told));
+        let config = Arc::new(config);
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).expect("it does not block");
             loop {
                 let (stream, peer) = listener.accept().await.expect("it listens");
-                let connection = (stream, Protocol::Unsaid, Peer::at(peer.ip()));
-                let service = Arc::clone(&service);
-                let served = connection::serve(connection, service, config, serving.clone());
-                serving.tasks().spawn(served);
+                let (service, config) = (Arc::clone(&service), Arc::clone(&config));
+                let terms = Terms { service, config, drain: serving.clone(), place: () };
+                let peer = (Protocol::Unsaid, Peer::at(peer.ip()));
+                serving.tasks().spawn(connection::serve(stream, peer, terms));
             }
         });
         Self { runtime: Some(runtime), address, drain, told }
