@@ -7,6 +7,10 @@
 //!    └──────────── nothing asked for a while (HTTP/1.1) ──┘
 //! ```
 //!
+//! What is in memory is answered by the service at once (`recall`). Over HTTP/2, answers that are there
+//! together are written together (`batch`); over HTTP/1.1, short ones are copied and long ones are not
+//! (`http1::Writes`).
+//!
 //! hyper speaks both protocols; deadlines are ours. Its own for heads bounds the time between two
 //! requests as well, and sets a timer anew for each (1,340 instructions). Instead, `io` notes in
 //! `pulse` what passes, and `watch` looks there now and then: no clock is read and no timer set
