@@ -170,6 +170,7 @@ async fn nobody_is_cut_before_a_deadline_and_nobody_long_after_it() {
         ("half a head of another method", "QUERY / HTTP/1.1\r\nHost: ed", exactly(10)),
         ("a request", GET, about(75)),
         ("two requests", &[GET, GET].concat(), about(75)),
+        ("a head of a long answer", "HEAD /big HTTP/1.1\r\nHost: edge\r\n\r\n", about(75)),
         ("a request and a half", &[GET, "GET /"].concat(), (exactly(10).0, exactly(12 + 2).1)),
         ("a preface", PREFACE, exactly(10)),
     ] {
