@@ -366,7 +366,10 @@ async fn a_connection_over_the_limit_is_told_to_come_back() {
     let server = folder.serve("");
     let mut clients = Vec::new();
     for _ in 0..4 {
-        clients.push(Client::to(server.address).await);
+        let mut client = Client::to(server.address).await;
+        // Who is answered has a place; who has connected may be let in after those who come later.
+        assert_eq!(client.get_as(&key, LIST).await.status, 200);
+        clients.push(client);
     }
 
     // It says nothing: what it is told does not depend on what it asks.
