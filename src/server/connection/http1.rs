@@ -5,11 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, StatusCode};
-use http_body_util::Full;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
@@ -22,6 +20,7 @@ use crate::server::connection::first::{First, Wait};
 use crate::server::connection::io::Noted;
 use crate::server::connection::pulse::Pulse;
 use crate::server::connection::recall;
+use crate::server::connection::sliced::Sliced;
 use crate::server::connection::stream::Stream;
 use crate::server::connection::watch::Watch;
 use crate::server::drain::Drain;
@@ -113,14 +112,14 @@ where
 impl<I, F> Served for http1::Connection<I, F>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin,
-    F: HttpService<Incoming, ResBody = Parts, Error = Infallible>,
+    F: HttpService<Incoming, ResBody = Sliced, Error = Infallible>,
 {
     fn part(&mut self) {
         Pin::new(self).graceful_shutdown();
     }
 }
 
-/// An answer, noted when hyper has all of it.
+/// An answer, until it is there.
 struct Answering<'a> {
     reply: Reply,
     pulse: &'a Arc<Pulse>,
@@ -128,7 +127,7 @@ struct Answering<'a> {
 }
 
 impl Future for Answering<'_> {
-    type Output = Result<http::Response<Parts>, Infallible>;
+    type Output = Result<http::Response<Sliced>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
@@ -136,62 +135,8 @@ impl Future for Answering<'_> {
         if this.pulse.is_stopping() || leaves_unread(response.status()) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let at_once = this.writes.at_once();
-        // What hyper takes at once is written when it is flushed; of a long body that is only a part.
-        let is_whole = response.body().size_hint().lower() <= at_once as u64;
-        let ending = if is_whole { None } else { Some(Ending(Arc::clone(this.pulse))) };
-        if is_whole {
-            this.pulse.answer();
-        }
-        let parts = |whole| Parts { whole, rest: Bytes::new(), at_once, _ending: ending };
-        this.reply.take().map_ok(|response| response.map(parts))
-    }
-}
-
-/// A body in parts. What is to be copied is asked for as it is sent.
-struct Parts {
-    whole: Full<Bytes>,
-    /// What is left of a long one.
-    rest: Bytes,
-    at_once: usize,
-    _ending: Option<Ending>,
-}
-
-/// Notes, when it is dropped with the body, that hyper has all of a long answer.
-struct Ending(Arc<Pulse>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.answer();
-    }
-}
-
-impl Body for Parts {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let this = self.get_mut();
-        if this.rest.is_empty() {
-            let frame = ready!(Pin::new(&mut this.whole).poll_frame(context));
-            let Some(Ok(bytes)) = frame.map(|Ok(frame)| frame.into_data()) else {
-                return Poll::Ready(None);
-            };
-            this.rest = bytes;
-        }
-        let part = this.rest.split_to(this.at_once.min(this.rest.len()));
-        Poll::Ready(Some(Ok(Frame::data(part))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.whole.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64 + self.whole.size_hint().lower())
+        let (slice, pulse) = (this.writes.at_once(), this.pulse);
+        this.reply.take().map_ok(|answer| answer.map(|whole| Sliced::new(whole, slice, pulse)))
     }
 }
 

@@ -34,6 +34,7 @@ mod http1;
 mod http2;
 mod io;
 mod pulse;
+mod sliced;
 mod stream;
 mod watch;
 
